@@ -1,0 +1,55 @@
+"""How fast read models are made anew from the log, against reading the same rows and doing nothing with them."""
+
+import time
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from accounts_es.adapters.embedded_postgres import connection
+from accounts_es.adapters.key_files import load_key
+from accounts_es.eventstore.keys import MasterKey
+from accounts_es.eventstore.rebuild import rebuild, verify
+from benchmarks.measure import Options, Report, Result, interleaved, load
+from benchmarks.processes import free_port
+from benchmarks.target import Target, serve
+from projections import ALL
+
+REBUILD: Final = "replay: rebuild"
+FETCH: Final = "replay: rows fetched"
+_PAGE: Final = 5000
+_ROWS: Final = """SELECT notification_id, originator_id, originator_version, topic, state FROM log.accounts_events
+                  WHERE notification_id > %s ORDER BY notification_id LIMIT %s"""
+
+
+def replay(report: Report, options: Options, folder: Path) -> None:
+    """Over the log that a few seconds of prefs updates leave behind."""
+    data, port = folder / "replay", free_port()
+    with serve(data, port):
+        target = Target(data, port)
+        load(port, 64, min(4 * options.seconds, 10.0), 200, target.requests("prefs update"))
+        owner, key = connection(data), load_key("master", data, {})
+        if owner is None or key is None:
+            raise RuntimeError("the embedded PostgreSQL is not there")
+        master = MasterKey(key)
+        seen = interleaved({REBUILD: lambda: _rebuild(owner, master), FETCH: lambda: _fetch(owner)}, options.rounds)
+        for name, results in seen.items():
+            report.add(name, 1, 1, results, seen[FETCH])
+        _, difference = verify(owner, master, ALL)
+        report.facts["events replayed"] = int(seen[REBUILD][0]["answers"])
+        report.facts["replayed read models are the live ones"] = difference is None
+
+
+def _rebuild(owner: str, master: MasterKey) -> Result:
+    began = time.perf_counter()
+    done = rebuild(owner, master, ALL)
+    return {"rate": done.events / (time.perf_counter() - began), "answers": done.events, "errors": 0}
+
+
+def _fetch(owner: str) -> Result:
+    began = time.perf_counter()
+    count = position = 0
+    with psycopg.connect(owner, autocommit=True) as connected:
+        while rows := connected.cursor(binary=True).execute(_ROWS, (position, _PAGE), prepare=True).fetchall():
+            count, position = count + len(rows), rows[-1][0]
+    return {"rate": count / (time.perf_counter() - began), "answers": count, "errors": 0}

@@ -1,0 +1,142 @@
+"""Sessions as the API reads them back, found by the hash of the secret only the client holds."""
+
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import NamedTuple
+
+from accounts_es.domain.account import events
+from accounts_es.domain.errors import UserSessionNotFound
+from accounts_es.domain.event import Recorded
+from accounts_es.eventstore.projection import Projection, Tx
+from accounts_es.eventstore.reads import Lookup, Reads, columns
+
+projection = Projection(
+    name="sessions",
+    tables=("sessions_v1",),
+    ddl="""
+    CREATE TABLE sessions_v1 (
+        stream text NOT NULL,
+        session_id text NOT NULL,
+        version bigint NOT NULL,
+        position bigint NOT NULL,
+        project_id text NOT NULL,
+        secret_hash text NOT NULL,
+        provider text NOT NULL,
+        provider_uid text NOT NULL,
+        factors text[] NOT NULL,
+        ip text NOT NULL,
+        user_agent text NOT NULL,
+        created_at timestamptz NOT NULL,
+        updated_at timestamptz NOT NULL,
+        expires_at timestamptz NOT NULL,
+        PRIMARY KEY (stream, session_id)
+    );
+    CREATE UNIQUE INDEX sessions_v1_secret ON sessions_v1 (secret_hash);
+    """,
+)
+
+
+class SessionRow(NamedTuple):
+    """One session. ``stream`` is that of its account."""
+
+    stream: str
+    session_id: str
+    position: int
+    project_id: str
+    secret_hash: str
+    provider: str
+    provider_uid: str
+    factors: list[str]
+    ip: str
+    user_agent: str
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+
+
+class SessionKey(NamedTuple):
+    """What tells whether a session is good: asked on every request, so no more than that."""
+
+    stream: str
+    session_id: str
+    secret_hash: str
+    expires_at: datetime
+
+
+# One function per event -----------------------------------------------------------------------------------------------
+
+
+@projection.on(events.SessionCreated)
+def session_created(tx: Tx, recorded: Recorded[events.SessionCreated]) -> None:
+    """A new row."""
+    event, meta = recorded.event, recorded.meta
+    tx.execute(
+        """INSERT INTO sessions_v1 (stream, session_id, version, position, project_id, secret_hash, provider,
+               provider_uid, factors, ip, user_agent, created_at, updated_at, expires_at)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+           ON CONFLICT (stream, session_id) DO NOTHING""",
+        (
+            recorded.stream,
+            event.session_id,
+            recorded.stream_version,
+            recorded.position,
+            meta.project,
+            event.secret_hash,
+            event.provider,
+            event.provider_uid,
+            list(event.factors),
+            meta.ip or "",
+            meta.user_agent or "",
+            meta.at,
+            meta.at,
+            event.expires_at,
+        ),
+    )
+
+
+@projection.on(events.SessionDeleted)
+def session_deleted(tx: Tx, recorded: Recorded[events.SessionDeleted]) -> None:
+    """No row."""
+    tx.execute(
+        "DELETE FROM sessions_v1 WHERE stream = %s AND session_id = %s AND version < %s",
+        (recorded.stream, recorded.event.session_id, recorded.stream_version),
+    )
+
+
+@projection.on(events.AccountDeleted)
+def account_deleted(tx: Tx, recorded: Recorded[events.AccountDeleted]) -> None:
+    """No rows."""
+    tx.execute(
+        "DELETE FROM sessions_v1 WHERE stream = %s AND version < %s",
+        (recorded.stream, recorded.stream_version),
+    )
+
+
+# Queries --------------------------------------------------------------------------------------------------------------
+
+_SELECT = f"SELECT {columns(SessionRow)} FROM sessions_v1"
+
+BY_SECRET = Lookup(
+    sql=f"SELECT {columns(SessionKey)} FROM sessions_v1 WHERE secret_hash = ANY(%s)",
+    row=SessionKey._make,
+    key=lambda row: (row.secret_hash,),
+)
+
+
+def find_by_secret_hash(reads: Reads, secret_hash: str) -> Awaitable[SessionKey | None]:
+    """The session whose secret has this SHA-256 (hex), expired or not. The read is on its way when this returns."""
+    return reads.load(BY_SECRET, (secret_hash,))
+
+
+async def get(reads: Reads, stream: str, session_id: str) -> SessionRow:
+    """A session of the account of this stream. Raises `UserSessionNotFound`."""
+    rows = await reads.fetch(f"{_SELECT} WHERE stream = %s AND session_id = %s", (stream, session_id))
+    if not rows:
+        raise UserSessionNotFound
+    return SessionRow._make(rows[0])
+
+
+async def list_sessions(reads: Reads, stream: str) -> tuple[list[SessionRow], int]:
+    """The sessions of the account of this stream, oldest first, and their number."""
+    rows = await reads.fetch(f"{_SELECT} WHERE stream = %s ORDER BY position, version", (stream,))
+    return [SessionRow._make(row) for row in rows], len(rows)

@@ -1,0 +1,137 @@
+"""The composition root: the only module that knows which parts make up a server."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from accounts_es.adapters.hashing import Passwords
+from accounts_es.application import Application
+from accounts_es.eventstore.connection import connect_sync
+from accounts_es.eventstore.keys import MasterKey
+from accounts_es.eventstore.log import EventLog
+from accounts_es.eventstore.migrate import migrate
+from accounts_es.eventstore.rebuild import fill
+from accounts_es.http.api import Api
+from accounts_es.http.context import Services
+from accounts_es.http.idempotency import KEPT
+from accounts_es.http.table import OPERATIONS
+from accounts_es.security import Refusals
+from accounts_es.settings import Settings
+from projections import ALL
+
+log = logging.getLogger(__name__)
+
+_SWEEP_SECONDS: Final = 3600.0
+_COLLECT: Final = (20_000, 20, 20)
+
+
+def prepare(conninfo: str, master: MasterKey) -> None:
+    """Bring the database up to this release, and fill the read models that are new in it.
+
+    Raises `UnsuitableDatabase`, `WrongMasterKey` and psycopg's errors.
+    """
+    with connect_sync(conninfo, as_app=False) as connection:
+        unfilled = migrate(connection, master, ALL)
+    if unfilled:
+        log.info("filling read models", extra={"read_model": ", ".join(unfilled)})
+        fill(conninfo, master, ALL, unfilled)
+
+
+@asynccontextmanager
+async def running_log(conninfo: str, master: MasterKey) -> AsyncGenerator[EventLog]:
+    """The log of one process, connected."""
+    event_log = EventLog(conninfo, master, ALL)
+    await event_log.start()
+    try:
+        yield event_log
+    finally:
+        await event_log.stop()
+
+
+@asynccontextmanager
+async def running_application(conninfo: str, master: MasterKey) -> AsyncGenerator[Application]:
+    """Commands for tools, without the wire."""
+    async with running_log(conninfo, master) as event_log:
+        yield Application(event_log)
+
+
+@asynccontextmanager
+async def running_services(settings: Settings, conninfo: str, master: MasterKey) -> AsyncGenerator[Services]:
+    """All that requests use, started; stopped in the reverse order, with nothing that is queued lost."""
+    async with running_log(conninfo, master) as event_log:
+        passwords = Passwords(
+            memory_kib=settings.hash_memory_kib,
+            iterations=settings.hash_iterations,
+            lanes=settings.hash_lanes,
+            workers=settings.hash_workers,
+            patience=settings.hash_patience,
+        )
+        refusals = Refusals(event_log)
+        refusals.start()
+        sweeping = asyncio.create_task(_sweep(event_log), name="sweep")
+        try:
+            yield Services(settings, Application(event_log), event_log.reads, refusals, passwords, OPERATIONS)
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
+            await refusals.stop()
+            passwords.close()
+
+
+async def _sweep(event_log: EventLog) -> None:
+    """Drop the answers kept for idempotent requests once they are too old."""
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        try:
+            await event_log.reads.fetch(
+                f"DELETE FROM log.idempotency WHERE created_at < now() - interval '{KEPT}' RETURNING 1"
+            )
+        except Exception:
+            log.exception("sweep failed")
+
+
+class Server(Starlette):
+    """Starlette without its middleware: the API answers every request itself, failures included."""
+
+    def __init__(self, lifespan: Callable[["Server"], AbstractAsyncContextManager[None]]) -> None:
+        super().__init__(lifespan=lifespan)
+        self.router.redirect_slashes = False
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Nothing between the server and the router."""
+        return self.router
+
+    def answer_with(self, api: ASGIApp) -> None:
+        """Send requests to the API from now on."""
+        self.router.default = api
+
+
+@dataclass(frozen=True, slots=True)
+class ServerParts:
+    """What a worker needs to know to build its application."""
+
+    settings: Settings
+    conninfo: str
+    master: MasterKey
+
+
+def application(parts: ServerParts) -> Server:
+    """The ASGI application of one worker."""
+
+    @asynccontextmanager
+    async def lifespan(server: Server) -> AsyncGenerator[None]:
+        async with running_services(parts.settings, parts.conninfo, parts.master) as services:
+            server.answer_with(Api(services, OPERATIONS))
+            # What lives as long as the process need not be looked at again; requests leave no cycles behind.
+            gc.freeze()
+            gc.set_threshold(*_COLLECT)
+            yield
+
+    return Server(lifespan)

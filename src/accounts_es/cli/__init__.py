@@ -1,0 +1,48 @@
+"""The ``accounts-es`` command."""
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from accounts_es.cli.audit import audit
+from accounts_es.cli.console import Trouble, complain
+from accounts_es.cli.keys import keys
+from accounts_es.cli.projects import projects
+from accounts_es.cli.replay import replay
+from accounts_es.cli.serve import serve
+from accounts_es.cli.version import version
+
+app = typer.Typer(
+    name="accounts-es",
+    help="An event-sourced accounts server behind Appwrite's Account, Users and Teams APIs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+app.command()(replay)
+app.command()(audit)
+app.command()(version)
+app.add_typer(projects, name="projects")
+app.add_typer(keys, name="keys")
+
+
+def main() -> None:
+    """Run the command; what is wrong is said in one sentence."""
+    _explain(app)
+
+
+def run(command: Callable[..., None]) -> None:
+    """Run one command as a script of its own."""
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command()(command)
+    _explain(alone)
+
+
+def _explain(command: Callable[[], object]) -> None:
+    try:
+        command()
+    except Trouble as trouble:
+        complain(str(trouble))
+        sys.exit(1)

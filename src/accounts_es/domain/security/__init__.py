@@ -1,0 +1,1 @@
+"""What outsiders cause at will: facts of the project's security streams, never of a victim's account."""

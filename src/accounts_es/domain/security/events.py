@@ -1,0 +1,31 @@
+"""The facts of security streams. Storage format: read `accounts_es.domain.event` before you change a line."""
+
+from typing import TypeAlias
+
+from accounts_es.domain.event import Event, Personal
+
+
+class SignInRefused(Event, topic="security.sign_in_refused"):
+    """Somebody could not sign in. ``account`` is the stream aimed at, empty when there is none."""
+
+    method: str
+    reason: str
+    identifier: Personal[str] = ""
+    account: str = ""
+
+
+class AccessDenied(Event, topic="security.access_denied"):
+    """A caller with credentials asked for something it may not have."""
+
+    operation: str
+    reason: str
+
+
+class RefusalsCounted(Event, topic="security.refusals_counted"):
+    """How many more refusals of one kind there were within a minute, past those recorded one by one."""
+
+    kind: str
+    count: int
+
+
+SecurityEvent: TypeAlias = SignInRefused | AccessDenied | RefusalsCounted

@@ -1,0 +1,131 @@
+"""What one request wants to commit, and how a group of them becomes the parameters of ``log.append``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from accounts_es.domain.event import Event, Recorded
+from accounts_es.eventstore.keys import KeyRing
+from accounts_es.eventstore.mapper import encode, format_actor
+
+APPEND_LOCK: Final = 7017280570803617907
+"""The advisory lock of ``log.append``: whoever holds it sees the log as it is, and nobody adds to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimChange:
+    """A unique value taken (or freed) by a stream of a project."""
+
+    project: str
+    kind: str
+    value: str
+    stream: str
+    take: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A client's key, hashed with its caller, and a fingerprint of the request it stands for."""
+
+    key: bytes
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An effect to carry out after the commit; ``payload`` is sealed with the key of ``subject``."""
+
+    kind: str
+    subject: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events of one or several streams, and what commits with them: all of it or nothing.
+
+    ``new_keys`` maps a stream that begins here to its wrapped data key.
+    """
+
+    events: tuple[Recorded[Event], ...]
+    claims: tuple[ClaimChange, ...] = ()
+    new_keys: tuple[tuple[str, bytes], ...] = ()
+    idempotency: IdempotencyKey | None = None
+    outbox: tuple[OutboxRow, ...] = ()
+
+
+class AppendRefused(Exception):  # noqa: N818
+    """Nothing of the append was stored."""
+
+
+class Conflict(AppendRefused):
+    """Another writer was first on the stream: decide again from fresh state."""
+
+
+class ClaimTaken(AppendRefused):
+    """A value belongs to another stream. ``kind`` says which one."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class KeyUsed(AppendRefused):
+    """The idempotency key stands for a request that was carried out already."""
+
+
+class LogBusy(AppendRefused):
+    """The writer's queue is full, or the database did not answer in time."""
+
+
+def refusal(text: str) -> AppendRefused:
+    """The exception for what ``log.append`` says."""
+    match text.split(":", 1):
+        case ["version"]:
+            return Conflict()
+        case ["claim", kind]:
+            return ClaimTaken(kind)
+        case _:
+            return KeyUsed()
+
+
+def encoded(append: Append, keys: KeyRing) -> tuple[bytes, ...]:
+    """The bytes to store, one for each event."""
+    return tuple(encode(recorded, keys) for recorded in append.events)
+
+
+def parameters(group: Sequence[tuple[Append, Sequence[bytes]]], keys: KeyRing) -> tuple[list[object], ...]:
+    """The parameters of ``log.append``, in its order; requests are numbered by their place in the group."""
+    events: list[tuple[object, ...]] = []
+    claims: list[tuple[object, ...]] = []
+    new_keys: list[tuple[object, ...]] = []
+    used: list[tuple[object, ...]] = []
+    for number, (append, states) in enumerate(group):
+        for recorded, state in zip(append.events, states, strict=True):
+            meta = recorded.meta
+            events.append(
+                (
+                    number,
+                    recorded.stream,
+                    recorded.stream_version,
+                    recorded.event.topic,
+                    state,
+                    meta.project,
+                    meta.at,
+                    format_actor(meta.actor),
+                    meta.operation,
+                    meta.request_id,
+                    meta.correlation_id,
+                )
+            )
+        for claim in append.claims:
+            digest = keys.digest(claim.project, claim.kind, claim.value)
+            claims.append((number, claim.take, claim.project, claim.kind, digest, claim.stream))
+        new_keys.extend((number, subject, wrapped) for subject, wrapped in append.new_keys)
+        if append.idempotency is not None:
+            used.append((number, append.idempotency.key, append.idempotency.fingerprint))
+    return (*_columns(events, 11), *_columns(claims, 6), *_columns(new_keys, 3), *_columns(used, 3))
+
+
+def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

@@ -1,0 +1,119 @@
+"""Many statements in one call, in exactly their order.
+
+Statements of read models must run in the order of the log: an account that is deleted frees an id that the next one
+takes. Sent one by one that costs more than the work itself, so a function of the database gets a whole batch: which
+statements, and all their parameters in a row. Each is planned once, as if it had been sent by itself.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from psycopg import sql
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import DiagnosticField, ExecStatus
+
+from accounts_es.eventstore.connection import Conn
+
+_INT_ARRAY: Final = 1007
+_TEXT_ARRAY: Final = 1009
+_INT: Final = 23
+_TEXT: Final = 25
+_LENGTH: Final = struct.Struct("!i")
+_NULL: Final = _LENGTH.pack(-1)
+
+_FUNCTION: Final = """CREATE OR REPLACE FUNCTION {} (statements int[], parameters text[]) RETURNS void
+    LANGUAGE plpgsql AS $replay$
+    #variable_conflict use_column
+    DECLARE
+        replay_statement int;
+        replay_nth int := 0;
+    BEGIN
+        FOREACH replay_statement IN ARRAY statements LOOP
+            CASE replay_statement
+            {}
+            END CASE;
+        END LOOP;
+    END $replay$"""
+
+
+class BatchFailed(Exception):  # noqa: N818
+    """The database refused a statement; nothing of the batch was stored."""
+
+
+class Batches:
+    """Runs batches of statements on one connection; its function lives in ``schema``."""
+
+    def __init__(self, connection: Conn, schema: str) -> None:
+        self._connection = connection
+        self._name = sql.Identifier(schema, "replay")
+        self._numbers: dict[str, int] = {}
+        self._branches: list[str] = []
+        self._compiled = 0
+        self._call = sql.SQL("SELECT {}($1, $2)").format(self._name).as_string(connection).encode()
+
+    def run(self, statements: Sequence[tuple[str, tuple[object, ...]]]) -> None:
+        """Run these statements (SQL with ``%s``, parameters) in their order, all or none. Raises `BatchFailed`."""
+        if not statements:
+            return
+        dump = Transformer(self._connection).dump_sequence
+        numbers: list[bytes] = []
+        values: list[bytes] = []
+        count = 0
+        for text, params in statements:
+            number = self._numbers.get(text) or self._number(text, len(params))
+            numbers.append(_LENGTH.pack(4) + _LENGTH.pack(number))
+            count += len(params)
+            values += [
+                _NULL if value is None else _LENGTH.pack(len(value)) + bytes(value)
+                for value in dump(params, [PyFormat.TEXT] * len(params))
+            ]
+        self._compile()
+        # Straight to libpq: psycopg's own arrays would escape and copy every value once more.
+        answer = self._connection.pgconn.exec_params(
+            self._call,
+            [_array(_INT, len(numbers), numbers), _array(_TEXT, count, values)],
+            [_INT_ARRAY, _TEXT_ARRAY],
+            [1, 1],
+        )
+        if answer.status != ExecStatus.TUPLES_OK:
+            # The message alone: the details quote values.
+            message = answer.error_field(DiagnosticField.MESSAGE_PRIMARY) or b"the connection was lost"
+            raise BatchFailed(message.decode(errors="replace"))
+
+    def _number(self, text: str, count: int) -> int:
+        pieces = [piece.replace("%%", "%") for piece in text.split("%s")]
+        if len(pieces) != count + 1:
+            raise BatchFailed(f"{len(pieces) - 1} placeholders for {count} parameters: {text}")
+        branch = pieces[0]
+        for nth, (kind, piece) in enumerate(zip(self._types(pieces), pieces[1:], strict=True), start=1):
+            branch += f"parameters[replay_nth + {nth}]::{kind}{piece}"
+        number = len(self._branches) + 1
+        self._branches.append(f"WHEN {number} THEN {branch}; replay_nth := replay_nth + {count};")
+        self._numbers[text] = number
+        return number
+
+    def _types(self, pieces: Sequence[str]) -> list[str]:
+        """What the database takes the parameters of a statement for."""
+        numbered = pieces[0] + "".join(f"${nth}{piece}" for nth, piece in enumerate(pieces[1:], start=1))
+        with self._connection.transaction():
+            self._connection.execute(f"PREPARE replay AS {numbered}".encode())
+            row = self._connection.execute(
+                "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'replay'"
+            ).fetchone()
+            self._connection.execute("DEALLOCATE replay")
+        return list(row[0]) if row is not None else []
+
+    def _compile(self) -> None:
+        if self._compiled < len(self._branches):
+            function = sql.SQL(_FUNCTION).format(self._name, sql.SQL("{}"))
+            text = function.as_string(self._connection).replace("{}", "\n".join(self._branches))
+            self._connection.execute(text.encode())
+            self._compiled = len(self._branches)
+
+
+def _array(kind: int, length: int, elements: Sequence[bytes]) -> bytes:
+    """A one-dimensional array in PostgreSQL's binary format, of elements that carry their lengths."""
+    if not length:
+        return struct.pack("!iiI", 0, 0, kind)
+    return struct.pack("!iiIii", 1, 1, kind, length, 1) + b"".join(elements)

@@ -1,0 +1,137 @@
+"""Keys for erasure: one data key per stream, wrapped by the master key.
+
+AES-256-GCM throughout (NIST SP 800-38D) with random 96-bit nonces in front of the ciphertext. A data key seals the
+events of one stream only, so the nonce bound of 2^32 messages per key is out of reach.
+"""
+
+import hashlib
+import hmac
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+NONCE_BYTES: Final = 12
+KEY_BYTES: Final = 32
+_CHECK: Final = b"accounts-es"
+_CACHED_KEYS: Final = 20_000
+
+
+class WrongMasterKey(Exception):  # noqa: N818
+    """The master key at hand is not the one this database was made with."""
+
+
+class SealBroken(Exception):  # noqa: N818
+    """A sealed value does not open with its key: it was changed, moved, or the key is another."""
+
+
+def seal(key: AESGCM, plain: bytes, bound_to: bytes) -> bytes:
+    """Nonce and ciphertext; opens only with the same key and the same ``bound_to``."""
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + key.encrypt(nonce, plain, bound_to)
+
+
+def unseal(key: AESGCM, sealed: bytes, bound_to: bytes) -> bytes:
+    """The plain bytes. Raises `SealBroken`."""
+    try:
+        return key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to)
+    except (InvalidTag, ValueError):  # a ValueError: too short to hold a nonce and a tag
+        raise SealBroken from None
+
+
+class MasterKey:
+    """What everything else hangs on: wraps data keys, keys the digests of claims. 32 bytes, never stored in SQL."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) != KEY_BYTES:
+            raise WrongMasterKey(f"the master key has {len(secret)} bytes instead of {KEY_BYTES}")
+        self._secret = secret
+        self._wrapping = AESGCM(self._derive(b"wrap data keys"))
+        self._digests = self._derive(b"digest claims")
+
+    def _derive(self, purpose: bytes) -> bytes:
+        return HKDF(SHA256(), KEY_BYTES, salt=None, info=b"accounts-es: " + purpose).derive(self._secret)
+
+    def new_key(self, subject: str) -> tuple[AESGCM, bytes]:
+        """A fresh data key and its wrapped form."""
+        key = AESGCM.generate_key(256)
+        return AESGCM(key), seal(self._wrapping, key, subject.encode())
+
+    def unwrap(self, subject: str, wrapped: bytes) -> AESGCM:
+        """The data key of a subject. Raises `SealBroken`."""
+        return AESGCM(unseal(self._wrapping, wrapped, subject.encode()))
+
+    def digest(self, project: str, kind: str, value: str) -> bytes:
+        """A keyed fingerprint of a unique value (HMAC-SHA-256): equal values meet, nobody can guess them back."""
+        text = "\x1f".join((project, kind, value))
+        return hmac.digest(self._digests, text.encode(), hashlib.sha256)
+
+    def answer_key(self, request: str) -> AESGCM:
+        """The key that seals the answer kept for an idempotent request, from our secret and the client's."""
+        return AESGCM(self._derive(b"answers: " + request.encode()))
+
+    def check_value(self) -> bytes:
+        """What is stored to recognise this key again."""
+        return seal(self._wrapping, _CHECK, _CHECK)
+
+    def verify(self, stored: bytes) -> None:
+        """Raises `WrongMasterKey` unless the stored check value was made by this key."""
+        try:
+            unseal(self._wrapping, stored, _CHECK)
+        except SealBroken:
+            raise WrongMasterKey(
+                "the master key does not open this database: it was created with another one"
+            ) from None
+
+
+class KeyRing:
+    """Data keys in memory, the most recently used ones. A subject without a key is erased, or not begun."""
+
+    def __init__(self, master: MasterKey) -> None:
+        self._master = master
+        self._keys: OrderedDict[str, AESGCM] = OrderedDict()
+
+    def get(self, subject: str) -> AESGCM | None:
+        """The key, if it is in memory."""
+        key = self._keys.get(subject)
+        if key is not None:
+            self._keys.move_to_end(subject)
+        return key
+
+    def add(self, wrapped: Mapping[str, bytes]) -> None:
+        """Unwrap keys that were read from the database."""
+        for subject, each in wrapped.items():
+            if subject not in self._keys:
+                self._remember(subject, self._master.unwrap(subject, each))
+
+    def create(self, subject: str) -> bytes:
+        """A new key; the wrapped form is to be stored with the subject's first event."""
+        key, wrapped = self._master.new_key(subject)
+        self._remember(subject, key)
+        return wrapped
+
+    def forget(self, subject: str) -> None:
+        """Drop a key from memory."""
+        self._keys.pop(subject, None)
+
+    def seal_answer(self, request: str, plain: bytes) -> bytes:
+        """Seal the answer kept for an idempotent request."""
+        return seal(self._master.answer_key(request), plain, b"answer")
+
+    def open_answer(self, request: str, sealed: bytes) -> bytes:
+        """Open an answer kept for an idempotent request. Raises `SealBroken`."""
+        return unseal(self._master.answer_key(request), sealed, b"answer")
+
+    def digest(self, project: str, kind: str, value: str) -> bytes:
+        """See `MasterKey.digest`."""
+        return self._master.digest(project, kind, value)
+
+    def _remember(self, subject: str, key: AESGCM) -> None:
+        self._keys[subject] = key
+        if len(self._keys) > _CACHED_KEYS:
+            self._keys.popitem(last=False)

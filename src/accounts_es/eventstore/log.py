@@ -1,0 +1,56 @@
+"""The log of one process: load streams, append to them."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from accounts_es.domain.event import Event, Recorded
+from accounts_es.eventstore.append import Append
+from accounts_es.eventstore.keys import KeyRing, MasterKey
+from accounts_es.eventstore.mapper import decode, subjects
+from accounts_es.eventstore.projection import Projection
+from accounts_es.eventstore.reader import DataLoader
+from accounts_es.eventstore.recorder import Recorder
+
+_STREAM = """SELECT originator_version, topic, state, notification_id FROM log.accounts_events
+             WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"""
+_KEYS = "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)"
+
+
+class EventLog:
+    """Streams of events: read them, add to them. Start it before use, stop it to flush what is queued."""
+
+    def __init__(self, conninfo: str, master: MasterKey, projections: Iterable[Projection]) -> None:
+        self.keys = KeyRing(master)
+        self.reads = DataLoader(conninfo)
+        self.recorder = Recorder(conninfo, self.keys, projections)
+
+    async def start(self) -> None:
+        """Open the connections."""
+        await self.reads.start()
+        await self.recorder.start()
+
+    async def stop(self) -> None:
+        """Write what is queued and close the connections."""
+        await self.recorder.stop()
+        await self.reads.stop()
+
+    async def load(self, stream: str, *, after: int = 0) -> Sequence[Recorded[Event]]:
+        """The events of a stream beyond a version, in order. A stream nobody wrote to is empty."""
+        if self.keys.get(stream) is None:
+            # In this order: whoever sees an event must see its key, unless it is gone for good.
+            rows, _ = await asyncio.gather(self.reads.fetch(_STREAM, (stream, after)), self._load_keys([stream]))
+        else:
+            rows = await self.reads.fetch(_STREAM, (stream, after))
+        if rows and self.keys.get(stream) is None:
+            await self._load_keys([stream])  # other streams' keys may have pushed it out of memory meanwhile
+        return [decode(stream, version, topic, state, position, self.keys) for version, topic, state, position in rows]
+
+    async def append(self, append: Append) -> tuple[Recorded[Event], ...]:
+        """See `Recorder.append`."""
+        unknown = subjects((recorded.stream for recorded in append.events), self.keys)
+        if unknown:
+            await self._load_keys(unknown)
+        return await self.recorder.append(append)
+
+    async def _load_keys(self, streams: list[str]) -> None:
+        self.keys.add(dict(await self.reads.fetch(_KEYS, (streams,))))

@@ -1,0 +1,144 @@
+"""Bring a database up to this release: the log's schema, the server's role, the tables of the read models."""
+
+from collections.abc import Iterable
+from importlib import resources
+from typing import Final, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from accounts_es.eventstore.connection import APP_ROLE, Conn
+from accounts_es.eventstore.keys import MasterKey
+from accounts_es.eventstore.projection import Projection
+
+MINIMUM_SERVER: Final = 150000
+UNFILLED: Final = -1
+"""``rebuilt_to`` of a read model that misses what the log already holds."""
+_MIGRATION_LOCK: Final = 7017280570803617908
+
+
+class UnsuitableDatabase(Exception):  # noqa: N818
+    """The database cannot hold the log; the message says why in one sentence."""
+
+
+def migrate(connection: Conn, master: MasterKey, projections: Iterable[Projection]) -> list[str]:
+    """Migrate under a lock, so that any number of servers may start together. Needs the owner's role.
+
+    Returns the names of the read models whose tables are new while the log is not: they must be rebuilt before
+    the server answers. Raises `UnsuitableDatabase` and `WrongMasterKey`.
+    """
+    if connection.info.server_version < MINIMUM_SERVER:
+        raise UnsuitableDatabase(
+            f"PostgreSQL {connection.info.server_version // 10000} is too old: accounts-es needs 15 or newer"
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise UnsuitableDatabase(f"the database has the encoding {encoding}: accounts-es needs UTF8")
+    connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+        _schemas(connection)
+        _role(connection)
+        _log(connection)
+        check_master_key(connection, master)
+        fresh = _read_models(connection, projections)
+        _grants(connection)
+    return fresh
+
+
+def _schemas(connection: Conn) -> None:
+    connection.execute("CREATE SCHEMA IF NOT EXISTS log")
+    connection.execute("CREATE SCHEMA IF NOT EXISTS read")
+    connection.execute("CREATE TABLE IF NOT EXISTS log.migrations (name text PRIMARY KEY, applied_at timestamptz)")
+
+
+def _role(connection: Conn) -> None:
+    found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (APP_ROLE,)).fetchone()
+    role = sql.Identifier(APP_ROLE)
+    try:
+        with connection.transaction():
+            if found is None:
+                connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
+            connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
+    except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+        pass  # roles belong to the whole cluster: another database's migration was first
+    except psycopg.errors.InsufficientPrivilege:
+        member = connection.execute("SELECT pg_has_role(current_user, %s, 'MEMBER')", (APP_ROLE,)).fetchone()
+        if found is None or not member or not member[0]:
+            raise UnsuitableDatabase(
+                f"the database user may not create the role {APP_ROLE}: "
+                f"let an administrator run CREATE ROLE {APP_ROLE}; GRANT {APP_ROLE} TO {connection.info.user}"
+            ) from None
+
+
+def _log(connection: Conn) -> None:
+    applied = {name for (name,) in connection.execute("SELECT name FROM log.migrations")}
+    files = sorted(
+        (
+            each
+            for each in resources.files("accounts_es.eventstore").joinpath("migrations").iterdir()
+            if each.name.endswith(".sql")
+        ),
+        key=lambda each: each.name,
+    )
+    known = {each.name for each in files}
+    if unknown := applied - known:
+        raise UnsuitableDatabase(f"the database was made by a later release: it has {', '.join(sorted(unknown))}")
+    for each in files:
+        if each.name not in applied:
+            connection.execute(each.read_text(encoding="utf-8").encode())
+            connection.execute("INSERT INTO log.migrations VALUES (%s, now())", (each.name,))
+
+
+def check_master_key(connection: Conn, master: MasterKey) -> None:
+    """Remember the master key of a new database; raise `WrongMasterKey` if an older one was made with another."""
+    stored = connection.execute("SELECT sealed FROM log.key_check").fetchone()
+    if stored is None:
+        connection.execute("INSERT INTO log.key_check (sealed) VALUES (%s)", (master.check_value(),))
+    else:
+        master.verify(stored[0])
+
+
+def _read_models(connection: Conn, projections: Iterable[Projection]) -> list[str]:
+    head = connection.execute("SELECT coalesce(max(notification_id), 0) FROM log.accounts_events").fetchone()
+    begun = head is not None and head[0] > 0
+    known: dict[str, list[str]] = dict(connection.execute("SELECT name, tables FROM log.read_models").fetchall())
+    for projection in projections:
+        if known.get(projection.name) == list(projection.tables):
+            continue
+        connection.execute("SET LOCAL search_path = read, log")
+        for table in projection.tables:
+            connection.execute(sql.SQL("DROP TABLE IF EXISTS read.{}").format(sql.Identifier(table)))
+        connection.execute(projection.ddl)
+        connection.execute(
+            """INSERT INTO log.read_models (name, tables, rebuilt_to) VALUES (%s, %s, %s)
+               ON CONFLICT (name) DO UPDATE SET tables = excluded.tables, rebuilt_to = excluded.rebuilt_to""",
+            (projection.name, list(projection.tables), UNFILLED if begun else 0),
+        )
+    unfilled = connection.execute("SELECT name FROM log.read_models WHERE rebuilt_to = %s ORDER BY name", (UNFILLED,))
+    return [name for (name,) in unfilled]
+
+
+_GRANTS: Final[tuple[LiteralString, ...]] = (
+    "GRANT USAGE ON SCHEMA log, read TO {role}",
+    "GRANT SELECT, INSERT ON log.accounts_events, log.accounts_snapshots TO {role}",
+    "GRANT SELECT, INSERT, DELETE ON log.subject_keys, log.claims TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON log.idempotency, log.outbox TO {role}",
+    "GRANT SELECT ON log.key_check, log.migrations, log.read_models TO {role}",
+    "GRANT USAGE ON ALL SEQUENCES IN SCHEMA log TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA read TO {role}",
+)
+
+
+def _grants(connection: Conn) -> None:
+    for statement in _GRANTS:
+        connection.execute(sql.SQL(statement).format(role=sql.Identifier(APP_ROLE)))
+
+
+def read_model_grants(connection: Conn, schema: str, table: str) -> None:
+    """Let the server use one table of a read model."""
+    connection.execute(
+        sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {}.{} TO {}").format(
+            sql.Identifier(schema), sql.Identifier(table), sql.Identifier(APP_ROLE)
+        )
+    )

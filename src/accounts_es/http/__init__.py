@@ -1,0 +1,1 @@
+"""The wire: one decorated function per operation; what is declared there is what runs."""

@@ -1,0 +1,1 @@
+"""The Account service: what people do with their own account."""

@@ -1,0 +1,57 @@
+"""Begin, read and end an account."""
+
+from typing import Annotated
+
+from accounts_es.adapters.ids import stream_id, wire_id
+from accounts_es.domain.account import ACCOUNT, commands
+from accounts_es.domain.account.events import AccountDeleted, SignedUp, TargetAdded
+from accounts_es.domain.errors import UserAlreadyExists, UserNotFound
+from accounts_es.http import models
+from accounts_es.http.context import Context
+from accounts_es.http.operation import operation
+from accounts_es.http.rules import UNIQUE, Email, Id, Password, Text
+from projections import accounts
+
+
+@operation(
+    "POST",
+    "/account",
+    id="account.create",
+    scope="sessions.write",
+    returns=models.Account,
+    status=201,
+    emits=(SignedUp, TargetAdded),
+    raises=(UserAlreadyExists,),
+)
+async def create(
+    ctx: Context,
+    *,
+    user_id: Annotated[str, Id(custom=True)],
+    email: Annotated[str, Email()],
+    password: Annotated[str, Password()],
+    name: Annotated[str, Text(128)] = "",
+) -> models.Account:
+    """Sign up with e-mail and password. No session is opened."""
+    outcome = await ctx.execute(
+        ACCOUNT,
+        stream_id("account"),
+        commands.sign_up,
+        account_id=wire_id() if user_id == UNIQUE else user_id,
+        email=email,
+        name=name,
+        password_hash=await ctx.services.passwords.hash(password),
+        email_target_id=wire_id(),
+    )
+    return models.account(await accounts.get_by_stream(ctx.reads, outcome.stream))
+
+
+@operation("GET", "/account", id="account.get", scope="account", returns=models.Account)
+async def get(ctx: Context) -> models.Account:
+    """The account of the caller."""
+    return models.account(ctx.account)
+
+
+@operation("DELETE", "/account", id="account.delete", scope="account", emits=(AccountDeleted,), raises=(UserNotFound,))
+async def delete(ctx: Context) -> None:
+    """End the caller's own account, with its sessions."""
+    await ctx.execute(ACCOUNT, ctx.account.stream, commands.delete_account)

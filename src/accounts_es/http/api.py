@@ -1,0 +1,253 @@
+"""The walk of a request: find the operation, check in the contract's order, parse, run, answer.
+
+Order of checks (contract: users-teams, 0): origin, project, credentials, scope, blocked, session guard, parameters. A
+guest who sends garbage is told 401, not 400.
+"""
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+import psycopg
+from pydantic import JsonValue
+from pydantic_core import to_json
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from accounts_es.domain.account import ACCOUNT
+from accounts_es.domain.account.commands import note_access
+from accounts_es.domain.errors import (
+    GeneralArgumentInvalid,
+    GeneralRouteNotFound,
+    GeneralServiceUnavailable,
+    GeneralUnauthorizedScope,
+    GeneralUnknown,
+    ProjectIdMissing,
+    ProjectKeyExpired,
+    ProjectNotFound,
+    Refusal,
+    UserBlocked,
+    UserNotFound,
+    UserSessionAlreadyExists,
+    UserSessionNotFound,
+    UserUnauthorized,
+)
+from accounts_es.domain.values import is_id
+from accounts_es.eventstore.append import AppendRefused
+from accounts_es.eventstore.reader import ReadsClosed
+from accounts_es.http import idempotency
+from accounts_es.http.callers import GUEST, caller_with_key, caller_with_session
+from accounts_es.http.context import Context, Services
+from accounts_es.http.cookies import presented
+from accounts_es.http.operation import Operation, Source
+from accounts_es.http.origins import RawHeaders, allow, is_trusted, unknown_origin
+from accounts_es.http.requests import Request
+from accounts_es.http.routes import Routes
+from accounts_es.http.rules import Invalid
+from accounts_es.settings import SERVER_VERSION
+from projections import projects
+
+log = logging.getLogger(__name__)
+
+_NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+_JSON: Final = (b"content-type", b"application/json; charset=UTF-8")
+_NOTHING: Final = (b"content-type", b"text/plain; charset=UTF-8")
+"""Of an empty answer: the Python SDK needs a type, and the web SDK would parse JSON."""
+_NO_STORE: Final[RawHeaders] = [
+    (b"cache-control", b"no-cache, no-store, must-revalidate"),
+    (b"expires", b"0"),
+    (b"pragma", b"no-cache"),
+]
+_PRIVATE: Final[RawHeaders] = [(b"cache-control", b"no-store")]
+"""On every other answer as well: all of them are about one caller (ASVS V14.3.2)."""
+ACCESS_SECONDS: Final = 86_400
+
+
+DENIALS: Final = (
+    GeneralUnauthorizedScope,
+    ProjectIdMissing,
+    ProjectKeyExpired,
+    UserBlocked,
+    UserNotFound,
+    UserSessionNotFound,
+    UserUnauthorized,
+)
+"""Refusals that are recorded: somebody reached for what is not theirs, or tried a key (ASVS V16.3.1, V16.3.2)."""
+
+
+class Answer(Response):
+    """A response whose headers are final and whose body is whole."""
+
+    def __init__(self, status: int, body: bytes, headers: RawHeaders) -> None:
+        self.status_code = status
+        self.body = body
+        self.background = None
+        if status == 204:
+            self.raw_headers = [_NOSNIFF, _NOTHING, *headers]
+        else:
+            self.raw_headers = [_NOSNIFF, _JSON, (b"content-length", b"%d" % len(body)), *headers]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+class Api:
+    """The ASGI application below ``/v1``."""
+
+    def __init__(self, services: Services, operations: Iterable[Operation]) -> None:
+        self.services = services
+        self.operations = tuple(operations)
+        self._routes = Routes(self.operations)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        try:
+            answer = await self._answer(request)
+        except ClientDisconnect:
+            return
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Answer:
+        origin = request.header(b"origin")
+        hosts = self.services.settings.trusted_hosts
+        if request.method == "OPTIONS":
+            return Answer(204, b"", allow(origin or "null", ["*"]))
+        ctx: Context | None = None
+        try:
+            path = request.path.removeprefix("/v1")
+            found = self._find(request.method, path)
+            ctx = Context(self.services, request, found[0])
+            if ctx.operation.scopes:
+                hosts = await self._enter(ctx, origin, hosts)
+            answer = await self._run(ctx, found[1])
+        except Refusal as refused:
+            answer = await self._refused(ctx, refused)
+        except (psycopg.OperationalError, ReadsClosed, AppendRefused) as error:
+            log.warning("database away", extra={"request": request.id, "error": type(error).__name__})
+            answer = error_answer(GeneralServiceUnavailable())
+        except ClientDisconnect:
+            raise
+        except Exception:
+            log.exception("request failed", extra={"request": request.id})
+            answer = error_answer(GeneralUnknown())
+        answer.raw_headers.extend(allow(origin, hosts))
+        if ctx is not None:
+            answer.raw_headers.extend(ctx.headers)
+        answer.raw_headers.append((b"x-request-id", request.id.encode()))
+        return answer
+
+    def _find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
+        found = self._routes.find(method, path)
+        if found is None:
+            raise GeneralRouteNotFound
+        return found
+
+    async def _enter(self, ctx: Context, origin: str | None, trusted: tuple[str, ...]) -> tuple[str, ...]:
+        """Project, origin, caller. Returns the hosts whose pages may read the answer."""
+        request, reads = ctx.request, ctx.reads
+        header = request.header(b"x-appwrite-project")
+        named = header or _project_parameter(request) or ""
+        project = projects.find(reads, named)
+        credential, asked_fallback = presented(request, named)
+        session = caller_with_session(reads, named, credential) if credential is not None else None
+        ctx.headers.append((b"x-debug-fallback", b"true" if asked_fallback else b"false"))
+        ctx.presented = credential is not None or b"x-appwrite-key" in request.headers
+        ctx.caller = await session or GUEST if session is not None else GUEST
+        ctx.project = await project
+        hosts = (*trusted, *ctx.project.hostnames) if ctx.project is not None else trusted
+        key = request.header(b"x-appwrite-key")
+        if origin is not None and key is None and not is_trusted(origin, hosts):
+            raise unknown_origin(origin)
+        if ctx.project is None:
+            raise ProjectNotFound
+        if key is not None:
+            ctx.signed_in = ctx.caller.session is not None
+            ctx.caller = await caller_with_key(reads, named, key, header)
+        return hosts
+
+    async def _run(self, ctx: Context, path: dict[str, str]) -> Answer:
+        operation, caller = ctx.operation, ctx.caller
+        if operation.scopes:
+            if caller.scopes.isdisjoint(operation.scopes):
+                wanted = to_json(list(operation.scopes)).decode()
+                raise GeneralUnauthorizedScope(f"{caller.describe(ctx.project_id)} missing scopes ({wanted})")
+            if caller.account is not None:
+                if not caller.account.active:
+                    raise UserBlocked
+                await _note_access(ctx)
+            if operation.opens_session and (caller.session is not None or ctx.signed_in):
+                raise UserSessionAlreadyExists
+        values = await _values(ctx, path)
+        remembered = await idempotency.recall(ctx) if operation.method != "GET" else None
+        if remembered is not None:
+            return Answer(remembered.status, remembered.body, [*_PRIVATE, *remembered.headers])
+        result = await operation.handler(ctx, **values)
+        body = b"" if result is None else to_json(result)
+        answer = Answer(operation.status, body, _PRIVATE)
+        await idempotency.remember(ctx, operation.status, body)
+        return answer
+
+    async def _refused(self, ctx: Context | None, refused: Refusal) -> Answer:
+        if ctx is not None and ctx.project is not None and isinstance(refused, DENIALS):
+            try:
+                await ctx.deny(refused.wire_type)
+            except (AppendRefused, psycopg.Error):
+                # The refusal stands whether or not it could be recorded.
+                log.exception("refusal not recorded", extra={"request": ctx.request.id})
+        return error_answer(refused)
+
+
+def error_answer(refused: Refusal) -> Answer:
+    """The contract's error body (cross-cutting, 5)."""
+    body = to_json(
+        {
+            "message": refused.message,
+            "code": refused.status,
+            "type": refused.wire_type,
+            "version": SERVER_VERSION,
+        }
+    )
+    headers = list(_NO_STORE)
+    if refused.status == 503:
+        headers.append((b"retry-after", b"1"))
+    return Answer(refused.status, body, headers)
+
+
+def _project_parameter(request: Request) -> str | None:
+    named = request.query().get("project")
+    return named if isinstance(named, str) and is_id(named) else None
+
+
+async def _note_access(ctx: Context) -> None:
+    account = ctx.account
+    if account.accessed_at is None or (ctx.at - account.accessed_at).total_seconds() >= ACCESS_SECONDS:
+        await ctx.services.application.execute(ctx.meta(), ACCOUNT, account.stream, note_access, now=ctx.at)
+
+
+async def _values(ctx: Context, path: dict[str, str]) -> dict[str, Any]:
+    """The operation's parameters, checked in the order it declares them.
+
+    Raises `GeneralArgumentInvalid` for the first that breaks its rule.
+    """
+    operation = ctx.operation
+    if operation.method != "GET":
+        await ctx.request.read_body()
+    if not operation.parameters:
+        return {}
+    sent: dict[str, JsonValue] = ctx.request.query() if operation.method == "GET" else ctx.request.fields()
+    values: dict[str, Any] = {}
+    for parameter in operation.parameters:
+        value = path[parameter.wire] if parameter.source is Source.PATH else sent.get(parameter.wire)
+        if value is None:
+            if parameter.required:
+                raise GeneralArgumentInvalid(f'Param "{parameter.wire}" is not optional.')
+            continue
+        try:
+            values[parameter.name] = parameter.rule.parse(value)
+        except Invalid as broken:
+            raise GeneralArgumentInvalid(f"Invalid `{parameter.wire}` param: {broken}") from None
+    return values

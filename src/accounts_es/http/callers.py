@@ -1,0 +1,92 @@
+"""Who calls: guest, somebody with a session, or a server with a key (contract: cross-cutting, 3)."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from accounts_es.adapters.ids import fingerprint, now
+from accounts_es.domain.errors import ProjectIdMissing, ProjectKeyExpired, UserUnauthorized
+from accounts_es.domain.event import Actor
+from accounts_es.eventstore.reads import Reads
+from accounts_es.http.cookies import Credential
+from projections import accounts, api_keys, sessions
+from projections.accounts import AccountRow
+from projections.api_keys import ApiKeyRow
+from projections.sessions import SessionKey
+
+GUEST_SCOPES: Final = frozenset({"global", "public", "sessions.write", "health.read"})
+USER_SCOPES: Final = GUEST_SCOPES | {"account", "teams.read", "teams.write", "targets.read", "targets.write"}
+KEY_SCOPES: Final = frozenset({"global", "health.read"})
+"""What every key may do besides its own scopes."""
+
+ALL_KEY_SCOPES: Final = (
+    "users.read",
+    "users.write",
+    "sessions.read",
+    "sessions.write",
+    "teams.read",
+    "teams.write",
+    "targets.read",
+    "targets.write",
+    "keys.read",
+    "keys.write",
+    "project.read",
+    "project.write",
+    "project.policies.read",
+    "project.policies.write",
+    "platforms.read",
+    "platforms.write",
+    "health.read",
+)
+"""The scopes a key can be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls and what they may do. ``account`` and ``session`` come together."""
+
+    kind: Literal["guest", "session", "key"]
+    scopes: frozenset[str]
+    actor: Actor
+    account: AccountRow | None = None
+    session: SessionKey | None = None
+    key: ApiKeyRow | None = None
+
+    def describe(self, project_id: str) -> str:
+        """How the contract names a caller in a scope refusal (users-teams, 4.2)."""
+        if self.kind == "key":
+            return f"app.{project_id}@service (role: applications)"
+        if self.account is not None:
+            return f"{self.account.email or 'User'} (role: users)"
+        return "User (role: guests)"
+
+
+GUEST: Final = Caller("guest", GUEST_SCOPES, Actor(kind="guest"))
+
+
+async def caller_with_session(reads: Reads, project_id: str, credential: Credential) -> Caller | None:
+    """The caller a session credential stands for; nothing if it is unknown, expired or of another project."""
+    by_secret = sessions.find_by_secret_hash(reads, fingerprint(credential.secret))
+    by_id = accounts.find(reads, project_id, credential.account_id)
+    session, account = await by_secret, await by_id
+    if session is None or account is None or session.stream != account.stream or session.expires_at <= now():
+        return None
+    return Caller("session", USER_SCOPES, Actor(kind="account", id=account.stream), account, session)
+
+
+async def caller_with_key(reads: Reads, project_id: str, text: str, header_project: str | None) -> Caller:
+    """The caller an API key stands for.
+
+    Unknown kinds of keys are guests; an unknown standard key raises `UserUnauthorized`, an expired one
+    `ProjectKeyExpired`, a key whose project was not named in the header `ProjectIdMissing`.
+    """
+    kind, underscore, _ = text.partition("_")
+    if underscore and kind != "standard":
+        return GUEST
+    row = await api_keys.find_by_secret_hash(reads, fingerprint(text))
+    if row is None or row.project_id != project_id:
+        raise UserUnauthorized
+    if row.expires_at is not None and row.expires_at <= now():
+        raise ProjectKeyExpired
+    if header_project != project_id:
+        raise ProjectIdMissing
+    return Caller("key", KEY_SCOPES | frozenset(row.scopes), Actor(kind="key", id=row.key_id), key=row)

@@ -1,0 +1,149 @@
+"""What a handler works with: the request, who calls, the project, and the doors to commands and reads."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Concatenate, ParamSpec, TypeVar
+
+from accounts_es.adapters.hashing import Passwords
+from accounts_es.adapters.ids import now
+from accounts_es.application import Application, Outcome
+from accounts_es.domain.decider import Decider
+from accounts_es.domain.event import Event, Metadata
+from accounts_es.domain.security.events import AccessDenied, SignInRefused
+from accounts_es.eventstore.append import IdempotencyKey
+from accounts_es.eventstore.reads import Reads
+from accounts_es.http import cookies
+from accounts_es.http.callers import GUEST, Caller
+from accounts_es.http.cookies import Credential, Jar
+from accounts_es.http.operation import Operation
+from accounts_es.http.origins import RawHeaders
+from accounts_es.http.requests import Request
+from accounts_es.security import Refusals
+from accounts_es.settings import Settings
+from projections.accounts import AccountRow
+from projections.projects import ProjectRow
+from projections.sessions import SessionKey
+
+S = TypeVar("S")
+E = TypeVar("E", bound=Event)
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the running server that requests use."""
+
+    settings: Settings
+    application: Application
+    reads: Reads
+    refusals: Refusals
+    passwords: Passwords
+    operations: tuple[Operation, ...]
+
+
+@dataclass(slots=True)
+class Context:
+    """One request on its way through an operation."""
+
+    services: Services
+    request: Request
+    operation: Operation
+    project: ProjectRow | None = None
+    caller: Caller = GUEST
+    presented: bool = False
+    """Whether any credentials came along, good or bad."""
+    signed_in: bool = False
+    """Whether a session came along with an API key, which decides everything else."""
+    idempotency: IdempotencyKey | None = None
+    answer_key: str | None = None
+    """Set when the client sent an idempotency key: what its answer is sealed under."""
+    at: datetime = field(default_factory=now)
+    headers: RawHeaders = field(default_factory=list[tuple[bytes, bytes]])
+    """Headers for the answer, besides those every answer has."""
+
+    @property
+    def reads(self) -> Reads:
+        """Where queries run."""
+        return self.services.reads
+
+    @property
+    def project_id(self) -> str:
+        """The project the request is about."""
+        return self.required_project.project_id
+
+    @property
+    def required_project(self) -> ProjectRow:
+        """The project row; operations with a scope always have one."""
+        if self.project is None:
+            raise LookupError(f"{self.operation.id} runs without a project")
+        return self.project
+
+    @property
+    def account(self) -> AccountRow:
+        """The account of the caller; operations with the scope ``account`` always have one."""
+        if self.caller.account is None:
+            raise LookupError(f"{self.operation.id} runs without an account")
+        return self.caller.account
+
+    @property
+    def session(self) -> SessionKey | None:
+        """The session the caller came with."""
+        return self.caller.session
+
+    def meta(self) -> Metadata:
+        """Who and why, for the events of this request."""
+        request = self.request
+        return Metadata(
+            at=self.at,
+            project=self.project.project_id if self.project is not None else "",
+            actor=self.caller.actor,
+            operation=self.operation.id,
+            request_id=request.id,
+            correlation_id=request.correlation_id,
+            ip=request.client_ip(self.services.settings.trusted_proxies),
+            user_agent=request.user_agent,
+        )
+
+    async def execute(
+        self,
+        decider: Decider[S, E],
+        stream: str,
+        command: Callable[Concatenate[S, P], Iterator[E]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Outcome[S]:
+        """Carry out a command in the name of the caller; durable on return. Raises as `Application.execute`."""
+        key, self.idempotency = self.idempotency, None
+        return await self.services.application.execute_once(self.meta(), key, decider, stream, command, *args, **kwargs)
+
+    async def refuse_sign_in(self, method: str, reason: str, identifier: str, account: AccountRow | None) -> None:
+        """Record that somebody could not sign in."""
+        stream = account.stream if account is not None else ""
+        event = SignInRefused(method=method, reason=reason, identifier=identifier, account=stream)
+        await self.services.refusals.record(self.meta(), event)
+
+    async def deny(self, reason: str) -> None:
+        """Record that the caller may not do this. Callers who brought no credentials are only counted."""
+        event = AccessDenied(operation=self.operation.id, reason=reason)
+        if self.presented:
+            await self.services.refusals.record(self.meta(), event)
+        else:
+            self.services.refusals.count(self.meta(), event)
+
+    @property
+    def _jar(self) -> Jar:
+        trusted = self.services.settings.trusted_proxies
+        page = self.request.header(b"origin") or self.request.header(b"referer")
+        return Jar(self.request.host(trusted), self.request.is_https(trusted), page)
+
+    def open_session(self, account_id: str, secret: str, expires_at: datetime) -> str:
+        """Send the session to the client; returns what servers read from the body and clients do not."""
+        encoded = cookies.encode(Credential(account_id, secret))
+        self.headers.extend(cookies.opened(self._jar, self.project_id, encoded, expires_at))
+        return encoded if self.caller.kind == "key" else ""
+
+    def close_session(self) -> None:
+        """Make the client forget its session."""
+        self.headers.extend(cookies.closed(self._jar, self.project_id))

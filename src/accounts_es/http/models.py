@@ -1,0 +1,257 @@
+"""What the API answers: the models of the wire (contract: users-teams, part 6) and how rows become them."""
+
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, cast
+
+from argon2 import extract_parameters
+from argon2.exceptions import InvalidHashError
+from pydantic_core import from_json
+from typing_extensions import TypedDict  # pydantic reads those of typing only from Python 3.12 on
+
+from accounts_es.adapters.email_domains import email_facts
+from accounts_es.domain.event import JSONObject
+from projections.accounts import AccountRow
+from projections.sessions import SessionRow
+
+Target = TypedDict(
+    "Target",
+    {
+        "$id": str,
+        "$createdAt": str,
+        "$updatedAt": str,
+        "name": str,
+        "userId": str,
+        "providerId": str | None,
+        "providerType": str,
+        "identifier": str,
+        "expired": bool,
+    },
+)
+
+Account = TypedDict(
+    "Account",
+    {
+        "$id": str,
+        "$createdAt": str,
+        "$updatedAt": str,
+        "name": str,
+        "registration": str,
+        "status": bool,
+        "labels": list[str],
+        "passwordUpdate": str,
+        "email": str,
+        "phone": str,
+        "emailVerification": bool,
+        "phoneVerification": bool,
+        "emailCanonical": str | None,
+        "emailIsFree": bool | None,
+        "emailIsDisposable": bool | None,
+        "emailIsCorporate": bool | None,
+        "emailIsCanonical": bool | None,
+        "mfa": bool,
+        "prefs": dict[str, Any],
+        "targets": list[Target],
+        "accessedAt": str,
+        "impersonator": bool,
+        "impersonatorUserId": str | None,
+    },
+)
+
+
+class User(Account):
+    """An account as servers see it."""
+
+    password: str | None
+    hash: str
+    hashOptions: dict[str, Any]  # noqa: N815 - the wire's name
+
+
+class UserList(TypedDict):
+    """A page of users."""
+
+    total: int
+    users: list[User]
+
+
+Session = TypedDict(
+    "Session",
+    {
+        "$id": str,
+        "$createdAt": str,
+        "$updatedAt": str,
+        "userId": str,
+        "expire": str,
+        "provider": str,
+        "providerUid": str,
+        "providerAccessToken": str,
+        "providerAccessTokenExpiry": str,
+        "providerRefreshToken": str,
+        "ip": str,
+        "osCode": str,
+        "osName": str,
+        "osVersion": str,
+        "clientType": str,
+        "clientCode": str,
+        "clientName": str,
+        "clientVersion": str,
+        "clientEngine": str,
+        "clientEngineVersion": str,
+        "deviceName": str,
+        "deviceBrand": str,
+        "deviceModel": str,
+        "countryCode": str,
+        "countryName": str,
+        "current": bool,
+        "factors": list[str],
+        "secret": str,
+        "mfaUpdatedAt": str,
+    },
+)
+
+
+class SessionList(TypedDict):
+    """The sessions of an account."""
+
+    total: int
+    sessions: list[Session]
+
+
+class HealthStatus(TypedDict):
+    """How a part of the server is, and how many milliseconds it took to tell."""
+
+    name: str
+    ping: int
+    status: str
+
+
+class HealthVersion(TypedDict):
+    """The level of the contract."""
+
+    version: str
+
+
+Preferences = dict[str, Any]
+
+
+@lru_cache(maxsize=8192)
+def date(at: datetime | None) -> str:
+    """ISO 8601 with milliseconds and a numeric offset; nothing reads as an empty text (contract 2.2)."""
+    return at.isoformat(timespec="milliseconds") if at is not None else ""
+
+
+def account(row: AccountRow) -> Account:
+    """An account as its owner sees it."""
+    facts = email_facts(row.email)
+    created = date(row.created_at)
+    return {
+        "$id": row.account_id,
+        "$createdAt": created,
+        "$updatedAt": date(row.updated_at),
+        "name": row.name,
+        "registration": created,
+        "status": row.active,
+        "labels": row.labels,
+        "passwordUpdate": date(row.password_updated_at),
+        "email": row.email or "",
+        "phone": row.phone or "",
+        "emailVerification": row.email_verified,
+        "phoneVerification": row.phone_verified,
+        "emailCanonical": facts.canonical,
+        "emailIsFree": facts.free,
+        "emailIsDisposable": facts.disposable,
+        "emailIsCorporate": facts.corporate,
+        "emailIsCanonical": facts.is_canonical,
+        "mfa": False,
+        "prefs": prefs(row),
+        "targets": _targets(row.account_id, row.targets),
+        "accessedAt": date(row.accessed_at),
+        "impersonator": False,
+        "impersonatorUserId": None,
+    }
+
+
+def prefs(row: AccountRow) -> JSONObject:
+    """The preferences, as an object even when empty."""
+    return cast("JSONObject", from_json(row.prefs))
+
+
+def user(row: AccountRow) -> User:
+    """An account as servers see it, with the password's hash."""
+    return {
+        **account(row),
+        "password": row.password_hash,
+        "hash": "argon2",
+        "hashOptions": _hash_options(row.password_hash),
+    }
+
+
+@lru_cache(maxsize=1024)
+def _parameters(prefix: str) -> tuple[int, int, int]:
+    found = extract_parameters(prefix)
+    return found.memory_cost, found.time_cost, found.parallelism
+
+
+def _hash_options(stored: str | None) -> JSONObject:
+    memory, iterations, lanes = 65536, 4, 3
+    if stored is not None:
+        try:
+            memory, iterations, lanes = _parameters(stored)
+        except InvalidHashError:
+            return {"type": "argon2"}
+    return {"type": "argon2", "memory_cost": memory, "time_cost": iterations, "threads": lanes}
+
+
+@lru_cache(maxsize=2048)
+def _targets(account_id: str, stored: str) -> list[Target]:
+    return [_target(account_id, each) for each in cast("list[JSONObject]", from_json(stored))]
+
+
+def _target(account_id: str, stored: JSONObject) -> Target:
+    created = date(datetime.fromisoformat(str(stored["created_at"])))
+    return {
+        "$id": str(stored["target_id"]),
+        "$createdAt": created,
+        "$updatedAt": created,
+        "name": "",
+        "userId": account_id,
+        "providerId": None,
+        "providerType": str(stored["provider_type"]),
+        "identifier": str(stored["identifier"]),
+        "expired": False,
+    }
+
+
+def session(row: SessionRow, account_id: str, *, current: bool = False, secret: str = "") -> Session:
+    """A session; ``secret`` is only for callers that may see it (contract: account, 1.2)."""
+    return {
+        "$id": row.session_id,
+        "$createdAt": date(row.created_at),
+        "$updatedAt": date(row.updated_at),
+        "userId": account_id,
+        "expire": date(row.expires_at),
+        "provider": row.provider,
+        "providerUid": row.provider_uid,
+        "providerAccessToken": "",
+        "providerAccessTokenExpiry": "",
+        "providerRefreshToken": "",
+        "ip": row.ip,
+        "osCode": "",
+        "osName": "",
+        "osVersion": "",
+        "clientType": "",
+        "clientCode": "",
+        "clientName": "",
+        "clientVersion": "",
+        "clientEngine": "",
+        "clientEngineVersion": "",
+        "deviceName": "",
+        "deviceBrand": "",
+        "deviceModel": "",
+        "countryCode": "--",
+        "countryName": "Unknown",
+        "current": current,
+        "factors": row.factors,
+        "secret": secret,
+        "mfaUpdatedAt": "",
+    }

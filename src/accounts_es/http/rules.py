@@ -1,0 +1,242 @@
+"""What parameters must look like. A rule turns what came over the wire into a value, or says why not.
+
+Texts follow the contract (account, 1.6): ``Invalid `name` param: <reason>``, limits in characters unless noted.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from pydantic import JsonValue
+from pydantic_core import to_json
+
+from accounts_es.domain.event import JSONObject
+from accounts_es.domain.values import is_email, is_id
+
+UNIQUE: Final = "unique()"
+MAX_PREFS_BYTES: Final = 65_535
+
+
+class Invalid(Exception):  # noqa: N818
+    """The value breaks the rule; the message says how, without repeating the value."""
+
+
+class Rule(Protocol):
+    """How one parameter is read."""
+
+    def parse(self, value: JsonValue) -> Any:
+        """The value to hand to the operation. Raises `Invalid`."""
+        ...
+
+    def schema(self) -> Mapping[str, Any]:
+        """The same as JSON Schema, for the OpenAPI document."""
+        ...
+
+
+def _text(value: JsonValue) -> str:
+    if not isinstance(value, str):
+        raise Invalid("Value must be a valid string")
+    # PostgreSQL has no NUL in text, and no name of a person has one either.
+    if "\x00" in value:
+        raise Invalid("Value must not contain the NUL character")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string of ``shortest`` to ``longest`` characters."""
+
+    longest: int
+    shortest: int = 1
+
+    def parse(self, value: JsonValue) -> str:
+        """The text as sent."""
+        text = _text(value)
+        if not self.shortest <= len(text) <= self.longest:
+            raise Invalid(
+                f"Value must be a valid string and between {self.shortest} and {self.longest} characters long"
+            )
+        return text
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "minLength": self.shortest, "maxLength": self.longest}
+
+
+@dataclass(frozen=True, slots=True)
+class Id:
+    """An id: up to 36 characters of a-z, A-Z, 0-9, period, hyphen and underscore, the first a letter or digit.
+
+    ``unique()`` passes where ``custom`` is set; the operation then makes an id of its own.
+    """
+
+    custom: bool = False
+
+    def parse(self, value: JsonValue) -> str:
+        """The id as sent."""
+        text = _text(value)
+        if is_id(text) or (self.custom and text == UNIQUE):
+            return text
+        raise Invalid(
+            "Parameter must contain at most 36 chars. Valid chars are a-z, A-Z, 0-9, period, hyphen, and underscore. "
+            "Can't start with a special char"
+        )
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "maxLength": 36}
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """An e-mail address; read in lower case, spaces around it dropped."""
+
+    def parse(self, value: JsonValue) -> str:
+        """The address in lower case."""
+        text = _text(value).strip().lower()
+        if not is_email(text):
+            raise Invalid("Value must be a valid email address")
+        return text
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "format": "email"}
+
+
+_PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """A phone number in the international form (ITU-T E.164)."""
+
+    def parse(self, value: JsonValue) -> str:
+        """The number as sent."""
+        text = _text(value)
+        if not _PHONE.match(text):
+            raise Invalid("Phone number must start with a '+' and have between 7 and 15 digits")
+        return text
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "format": "phone"}
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """8 to 256 bytes, taken as they are: nothing trimmed, folded or cut (ASVS V6.2.1, V6.2.8, V6.2.9)."""
+
+    def parse(self, value: JsonValue) -> str:
+        """The password as sent."""
+        if not isinstance(value, str) or not 8 <= len(value.encode()) <= 256:
+            raise Invalid("Password must be between 8 and 256 characters long.")
+        return value
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "minLength": 8, "maxLength": 256, "format": "password"}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A JSON boolean; with ``loose`` also the texts true, false, 1 and 0, as query strings carry them."""
+
+    loose: bool = False
+
+    def parse(self, value: JsonValue) -> bool:
+        """True or false."""
+        if isinstance(value, bool):
+            return value
+        if self.loose and value in {"true", "1", 1}:
+            return True
+        if self.loose and value in {"false", "0", 0}:
+            return False
+        raise Invalid("Value must be a valid boolean")
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A list of at most ``most`` values of one rule."""
+
+    each: Rule
+    most: int
+
+    def parse(self, value: JsonValue) -> list[Any]:
+        """The values, in order."""
+        if not isinstance(value, list):
+            raise Invalid("Value must be a valid array")
+        if len(value) > self.most:
+            raise Invalid(f"Value must be a valid array of at most {self.most} items")
+        return [self.each.parse(item) for item in value]
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "array", "maxItems": self.most, "items": dict(self.each.schema())}
+
+
+_LABEL: Final = re.compile(r"[A-Za-z0-9]{1,36}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """1 to 36 ASCII letters and digits (contract: users, 1.10)."""
+
+    def parse(self, value: JsonValue) -> str:
+        """The label as sent."""
+        if not isinstance(value, str) or not _LABEL.match(value):
+            raise Invalid("Value must be a valid string of at most 36 chars containing only alphanumeric chars")
+        return value
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "pattern": "^[A-Za-z0-9]{1,36}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Prefs:
+    """A JSON object of at most 65,535 bytes, counted with everything but ASCII escaped and ``/`` as two bytes.
+
+    That is how the contract counts (account, 2.1); an empty list is an empty object there.
+    """
+
+    def parse(self, value: JsonValue) -> JSONObject:
+        """The object."""
+        if value == [] and isinstance(value, list):
+            return {}
+        if not isinstance(value, dict):
+            raise Invalid("Value must be a valid object")
+        plain = to_json(value)
+        # One byte of UTF-8 becomes six at the most: small ones need no exact count.
+        if len(plain) * 6 > MAX_PREFS_BYTES:
+            escaped = json.dumps(value, separators=(",", ":"))
+            if len(escaped) + escaped.count("/") > MAX_PREFS_BYTES:
+                raise Invalid("Value must be a valid object")
+        return value
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "object", "additionalProperties": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """A list of query texts, each a JSON object; what they may ask is the list's business."""
+
+    def parse(self, value: JsonValue) -> list[str]:
+        """The texts."""
+        if not isinstance(value, list) or len(value) > 100:
+            raise Invalid("Value must be a valid array of at most 100 queries")
+        texts = [each for each in value if isinstance(each, str) and len(each) <= 4096]
+        if len(texts) != len(value):
+            raise Invalid("Invalid query: each must be a string of at most 4096 characters")
+        return texts
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": 4096}}

@@ -1,0 +1,14 @@
+"""Every operation there is: the modules are listed here, and a test holds the list against the files."""
+
+from typing import Final
+
+from accounts_es.http import health
+from accounts_es.http.account import accounts, profile, sessions
+from accounts_es.http.operation import Operation, operations_of
+from accounts_es.http.users import profile as user_profile
+from accounts_es.http.users import sessions as user_sessions
+from accounts_es.http.users import users
+
+MODULES: Final = (health, accounts, sessions, profile, users, user_profile, user_sessions)
+
+OPERATIONS: Final[tuple[Operation, ...]] = tuple(each for module in MODULES for each in operations_of(module))

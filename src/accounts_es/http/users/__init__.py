@@ -1,0 +1,1 @@
+"""The Users service: what servers do with the accounts of a project."""

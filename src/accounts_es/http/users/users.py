@@ -1,0 +1,86 @@
+"""Create, find and delete accounts."""
+
+from typing import Annotated
+
+from accounts_es.adapters.ids import stream_id, wire_id
+from accounts_es.domain.account import ACCOUNT, commands
+from accounts_es.domain.account.events import AccountDeleted, SignedUp, TargetAdded
+from accounts_es.domain.errors import GeneralCursorNotFound, UserAlreadyExists, UserNotFound
+from accounts_es.http import models
+from accounts_es.http.context import Context
+from accounts_es.http.listing import page_of
+from accounts_es.http.operation import operation
+from accounts_es.http.rules import UNIQUE, Email, Flag, Id, Password, Phone, Queries, Text
+from projections import accounts
+
+
+@operation(
+    "POST",
+    "/users",
+    id="users.create",
+    scope="users.write",
+    returns=models.User,
+    status=201,
+    emits=(SignedUp, TargetAdded),
+    raises=(UserAlreadyExists,),
+)
+async def create(
+    ctx: Context,
+    *,
+    user_id: Annotated[str, Id(custom=True)],
+    email: Annotated[str | None, Email()] = None,
+    phone: Annotated[str | None, Phone()] = None,
+    password: Annotated[str | None, Password()] = None,
+    name: Annotated[str, Text(128)] = "",
+) -> models.User:
+    """Create an account; all but its id may be missing."""
+    outcome = await ctx.execute(
+        ACCOUNT,
+        stream_id("account"),
+        commands.sign_up,
+        account_id=wire_id() if user_id == UNIQUE else user_id,
+        email=email,
+        phone=phone,
+        name=name,
+        password_hash=await ctx.services.passwords.hash(password) if password is not None else None,
+        email_target_id=wire_id(),
+        phone_target_id=wire_id(),
+    )
+    return models.user(await accounts.get_by_stream(ctx.reads, outcome.stream))
+
+
+@operation(
+    "GET", "/users", id="users.list", scope="users.read", returns=models.UserList, raises=(GeneralCursorNotFound,)
+)
+async def list_users(
+    ctx: Context,
+    *,
+    queries: Annotated[list[str] | None, Queries()] = None,
+    search: Annotated[str | None, Text(256)] = None,
+    total: Annotated[bool, Flag(loose=True)] = True,
+) -> models.UserList:
+    """A page of the project's accounts in the order they signed up, and how many match."""
+    rows, matching = await accounts.list_accounts(
+        ctx.reads, ctx.project_id, page=page_of(queries or ()), search=search, with_total=total
+    )
+    return {"total": matching, "users": [models.user(row) for row in rows]}
+
+
+@operation("GET", "/users/{userId}", id="users.get", scope="users.read", returns=models.User, raises=(UserNotFound,))
+async def get(ctx: Context, *, user_id: Annotated[str, Id()]) -> models.User:
+    """One account."""
+    return models.user(await accounts.get(ctx.reads, ctx.project_id, user_id))
+
+
+@operation(
+    "DELETE",
+    "/users/{userId}",
+    id="users.delete",
+    scope="users.write",
+    emits=(AccountDeleted,),
+    raises=(UserNotFound,),
+)
+async def delete(ctx: Context, *, user_id: Annotated[str, Id()]) -> None:
+    """End an account, with its sessions; its id and addresses are free again."""
+    account = await accounts.get(ctx.reads, ctx.project_id, user_id)
+    await ctx.execute(ACCOUNT, account.stream, commands.delete_account)

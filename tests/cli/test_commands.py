@@ -1,0 +1,127 @@
+"""The commands an operator types, as processes of their own."""
+
+import base64
+import json
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import COMMAND, Server, environment
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run(*words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        words, env=environment(**settings), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server with somebody in it."""
+    with Server(tmp_path_factory.mktemp("cli") / "data") as running:
+        running.operator().ask("POST", "/users", userId="jane", email="jane@example.com", name="Jane")
+        yield running
+
+
+def command(server: Server, *words: str) -> "subprocess.CompletedProcess[str]":
+    return run(COMMAND, *words, "--data", str(server.data))
+
+
+def script(server: Server, name: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    return run(sys.executable, f"scripts/{name}.py", *words, "--data", str(server.data))
+
+
+def test_the_first_start_leaves_keys_and_credentials_for_the_owner_alone(server: Server) -> None:
+    assert set(server.credentials) == {"endpoint", "project", "key"}
+    assert server.credentials["endpoint"] == server.url
+    files = [server.data / "credentials.json", *(server.data / "keys").iterdir()]
+    assert len(files) == 4
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_a_second_server_is_told_what_is_taken(server: Server, tmp_path: Path) -> None:
+    folder = command(server, "serve", "--port", "0")
+    assert folder.returncode == 1
+    assert "in use by process" in folder.stderr
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = run(COMMAND, "serve", "--data", str(tmp_path), "--port", str(taken.getsockname()[1]))
+    assert port.returncode == 1
+    assert "cannot listen on" in port.stderr
+    assert "Traceback" not in folder.stderr + port.stderr
+
+
+def test_a_wrong_master_key_is_refused(tmp_path: Path) -> None:
+    with Server(tmp_path / "data") as first:
+        assert first.stop() == 0
+        first.start()
+    wrong = base64.b64encode(b"w" * 32).decode()
+    refused = run(COMMAND, "serve", "--data", str(tmp_path / "data"), "--port", "0", ACCOUNTS_MASTER_KEY=wrong)
+    assert refused.returncode == 1
+    assert "the master key does not open this database" in refused.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_server_takes_its_database_along_and_finds_everything_again(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    server = Server(tmp_path / "data").start()
+    server.operator().ask("POST", "/users", userId="jane")
+    assert server.stop(how) == 0
+    assert not (server.data / "postgres" / "postmaster.pid").exists()
+    with server:
+        assert server.operator().ask("GET", "/users/jane").json()["$id"] == "jane"
+
+
+def test_projects_are_created_and_listed(server: Server) -> None:
+    made = command(server, "projects", "create", "shop", "--name", "The shop", "--platform", "shop.example.com")
+    assert made.returncode == 0, made.stderr
+    assert "shop\tThe shop\tshop.example.com" in command(server, "projects", "list").stdout
+    again = command(server, "projects", "create", "shop")
+    assert (again.returncode, again.stderr) == (1, "accounts-es: A project with this ID exists already.\n")
+    page = server.client(project="shop", origin="https://shop.example.com")
+    assert page.ask("GET", "/account").headers["access-control-allow-origin"] == "https://shop.example.com"
+
+
+def test_keys_are_created_listed_and_deleted(server: Server) -> None:
+    secret = command(server, "keys", "create", "reader", "--scope", "users.read").stdout.strip()
+    reader = server.client(key=secret)
+    assert reader.ask("GET", "/users").status_code == 200
+    assert reader.ask("POST", "/users", userId="x").json()["type"] == "general_unauthorized_scope"
+    line = next(line for line in command(server, "keys", "list").stdout.splitlines() if "\treader\t" in line)
+    assert secret not in line
+    assert command(server, "keys", "delete", line.split("\t")[0]).returncode == 0
+    assert reader.ask("GET", "/users").json()["type"] == "user_unauthorized"
+    assert "there is no scope fly" in command(server, "keys", "create", "x", "--scope", "fly").stderr
+
+
+def test_replay_rebuilds_and_verifies_while_the_server_runs(server: Server) -> None:
+    assert "rebuilt projects, api_keys, accounts, sessions" in script(server, "replay").stdout
+    assert "compared accounts" in script(server, "replay", "accounts", "--verify").stdout
+    assert server.operator().ask("GET", "/users/jane").status_code == 200
+    assert "there is no read model nonsense" in command(server, "replay", "nonsense").stderr
+
+
+def test_audit_shows_who_did_what(server: Server) -> None:
+    lines = [json.loads(line) for line in script(server, "audit", "jane", "--json").stdout.splitlines()]
+    assert [line["event"] for line in lines] == ["SignedUp", "TargetAdded"]
+    assert lines[0]["actor"].startswith("key:")
+    assert lines[0]["data"]["email"] == "jane@example.com"
+    redacted = script(server, "audit", "jane", "--json", "--redact").stdout
+    assert "jane@example.com" not in redacted
+    state = json.loads(script(server, "audit", "jane", "--at", "2100-01-01").stdout)
+    assert state["state"]["name"] == "Jane"
+    assert "SignedUp" in command(server, "audit").stdout
+    assert "there is no account 'nobody'" in command(server, "audit", "nobody").stderr
+
+
+def test_version(server: Server) -> None:
+    assert run(COMMAND, "version").stdout.startswith("accounts-es ")
+    assert server.client(project=None).ask("GET", "/health/version").json() == {"version": "1.9.6"}

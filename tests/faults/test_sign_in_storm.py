@@ -1,0 +1,92 @@
+"""Sign-ins under pressure: memory stays bounded, others are served, and nobody learns who has an account."""
+
+import asyncio
+import math
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.server import Server
+
+STORM = 500
+SAMPLES = 400
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server that hashes as in production and does not let anybody wait for long."""
+    settings = {"ACCOUNTS_HASH_MEMORY_KIB": "19456", "ACCOUNTS_HASH_ITERATIONS": "2", "ACCOUNTS_HASH_PATIENCE": "1.5"}
+    with Server(tmp_path / "data", **settings) as running:
+        yield running
+
+
+def peak_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("no such process")
+
+
+async def test_T6_a_storm_of_sign_ins_queues_and_is_shed_instead_of_growing_memory(server: Server) -> None:
+    server.operator().ask("POST", "/users", userId="jane", email="jane@example.com", password="correct horse")
+    before = peak_mib(server.pid)
+    limits = httpx.Limits(max_connections=STORM + 1)
+    headers = {"x-appwrite-project": "default"}
+    async with httpx.AsyncClient(
+        base_url=server.url, headers=headers, limits=limits, timeout=60, trust_env=False
+    ) as client:
+        guess = {"email": "jane@example.com", "password": "wrong horse"}
+        storm = [asyncio.create_task(client.post("/account/sessions/email", json=guess)) for _ in range(STORM)]
+        served = 0
+        while not all(task.done() for task in storm):
+            assert (await client.get("/health")).status_code == 200
+            served += 1
+        answers = [task.result() for task in storm]
+    assert {answer.status_code for answer in answers} == {401, 503}
+    assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 503)
+    assert served > 10, "others are served meanwhile"
+    # 500 hashes at once would take 9.5 GiB; two at a time take 38 MiB.
+    assert peak_mib(server.pid) - before < 120
+
+
+def test_T7_unknown_people_wrong_passwords_and_people_without_one_look_and_take_alike(tmp_path: Path) -> None:
+    with Server(tmp_path / "data") as server:
+        operator = server.operator()
+        operator.ask("POST", "/users", userId="known", email="known@example.com", password="correct horse")
+        operator.ask("POST", "/users", userId="bare", email="bare@example.com")
+        guest = server.client()
+        took: dict[str, list[float]] = {"known": [], "unknown": [], "bare": []}
+        bodies: set[str] = set()
+        for _ in range(SAMPLES):
+            for who, samples in took.items():
+                began = time.perf_counter()
+                answer = guest.ask(
+                    "POST", "/account/sessions/email", email=f"{who}@example.com", password="wrong horse"
+                )
+                samples.append(time.perf_counter() - began)
+                bodies.add(answer.text)
+                assert answer.status_code == 401
+    assert len(bodies) == 1
+    known = took.pop("known")
+    for samples in took.values():
+        assert not tells_apart(known, samples)
+        assert 0.9 < statistics.median(samples) / statistics.median(known) < 1.1
+
+
+def tells_apart(one: list[float], other: list[float], chance: float = 1e-6) -> bool:
+    """The Kolmogorov-Smirnov test: whether two samples differ more than once in a million times by accident."""
+    both = sorted({*one, *other})
+    one, other = sorted(one), sorted(other)
+    distance, nth, mth = 0.0, 0, 0
+    for value in both:
+        while nth < len(one) and one[nth] <= value:
+            nth += 1
+        while mth < len(other) and other[mth] <= value:
+            mth += 1
+        distance = max(distance, abs(nth / len(one) - mth / len(other)))
+    limit = math.sqrt(-math.log(chance / 2) / 2) * math.sqrt((len(one) + len(other)) / (len(one) * len(other)))
+    return distance > limit

@@ -1,0 +1,293 @@
+"""What holds for every operation, read from the table: a new operation is tested by being declared.
+
+Each operation is called once as it should be, and then with one thing wrong at a time.
+"""
+
+import json
+from collections.abc import Mapping
+from secrets import token_hex
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from accounts_es.http.callers import ALL_KEY_SCOPES, GUEST_SCOPES, USER_SCOPES
+from accounts_es.http.operation import Operation, Parameter, Source
+from accounts_es.http.rules import Email, Flag, Id, Label, Password, Phone, Prefs, Queries, Rule, Text, Texts
+from accounts_es.http.table import OPERATIONS
+from tests.http.calls import Call, ready
+from tests.support.running import World
+from tests.support.server import Client
+
+ACCESSED: Final = "account.accessed"
+
+
+def right(operation: Operation) -> str:
+    return operation.id
+
+
+def each_parameter(condition: Any) -> pytest.MarkDecorator:
+    """Every parameter of every operation for which this holds."""
+    picked = [(operation, each) for operation in OPERATIONS for each in operation.parameters if condition(each)]
+    return pytest.mark.parametrize(
+        ("operation", "parameter"), picked, ids=[f"{operation.id}-{each.wire}" for operation, each in picked]
+    )
+
+
+every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=right)
+every_closed_operation = pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if each.scopes and not GUEST_SCOPES & set(each.scopes)], ids=right
+)
+every_write = pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.method != "GET"], ids=right)
+
+
+# As it should be ------------------------------------------------------------------------------------------------------
+
+
+@every_operation
+def test_T39_a_right_call_succeeds_and_records_what_it_declares(world: World, operation: Operation) -> None:
+    answer = ready(world, operation).send()
+
+    assert answer.status_code == operation.status, answer.text  # its body was held against the model by the client
+    recorded = [event.topic for event in world.log.of(answer) if event.topic != ACCESSED]
+    assert set(recorded) <= {event.topic for event in operation.emits}
+    assert bool(recorded) == (operation.method != "GET")
+
+
+@every_operation
+def test_every_path_of_an_operation_answers_alike(world: World, operation: Operation) -> None:
+    for alias in operation.paths[1:]:
+        call = ready(world, operation)
+        answer = call.client.ask(operation.method, alias.format(**call.path), **call.fields)
+        assert answer.status_code == operation.status
+
+
+# Who may --------------------------------------------------------------------------------------------------------------
+
+
+@every_closed_operation
+def test_T50_a_guest_may_not_whatever_is_sent(world: World, operation: Operation, guest: Client) -> None:
+    call = ready(world, operation)
+    call.fields = {"rubbish": "$"}
+    call.path = dict.fromkeys(call.path, "$$$")
+
+    answer = call.send(guest)
+
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "general_unauthorized_scope"
+    wanted = json.dumps(list(operation.scopes), separators=(",", ":"))
+    assert answer.json()["message"] == f"User (role: guests) missing scopes ({wanted})"
+
+
+@pytest.fixture(scope="session")
+def useless(world: World) -> Client:
+    """Somebody with a key that opens next to nothing."""
+    return world.server.client(key=world.key("platforms.read"))
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if each.scopes and set(each.scopes) != {"health.read"}], ids=right
+)
+def test_T50_a_key_without_the_scope_may_not_and_that_is_recorded(
+    world: World, operation: Operation, useless: Client
+) -> None:
+    answer = ready(world, operation).send(useless)
+
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "general_unauthorized_scope"
+    wanted = json.dumps(list(operation.scopes), separators=(",", ":"))
+    assert answer.json()["message"] == f"app.default@service (role: applications) missing scopes ({wanted})"
+    (denied,) = world.log.of(answer)
+    assert denied.topic == "security.access_denied"
+    assert denied.model_dump() == {"operation": operation.id, "reason": "general_unauthorized_scope"}
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if each.scopes and not USER_SCOPES & set(each.scopes)], ids=right
+)
+def test_T26_a_signed_in_person_may_not_do_what_servers_do(world: World, operation: Operation) -> None:
+    person = world.person()
+    answer = ready(world, operation).send(person.client)
+
+    assert answer.status_code == 401
+    wanted = json.dumps(list(operation.scopes), separators=(",", ":"))
+    assert answer.json()["message"] == f"{person.email} (role: users) missing scopes ({wanted})"
+    assert [event.topic for event in world.log.of(answer)] == ["security.access_denied"]
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if "account" in each.scopes], ids=right)
+def test_no_key_has_an_account_of_its_own(world: World, operation: Operation) -> None:
+    everything = world.server.client(key=world.key(*ALL_KEY_SCOPES))
+    answer = ready(world, operation).send(everything)
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "general_unauthorized_scope"
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.scopes], ids=right)
+def test_an_operation_needs_a_project_that_exists(world: World, operation: Operation) -> None:
+    call = ready(world, operation)
+    for project in (None, "nowhere"):
+        answer = call.send(world.server.client(project=project, key=world.server.credentials["key"]))
+        assert answer.status_code == 404
+        assert answer.json()["type"] == "project_not_found"
+        assert world.log.of(answer) == []
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.opens_session], ids=right)
+def test_whoever_is_signed_in_does_not_sign_in_again(world: World, operation: Operation) -> None:
+    call = ready(world, operation)
+    call.fields = {"email": "rubbish"}
+    answer = call.send(world.person().client)
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "user_session_already_exists"
+
+
+# What is sent ---------------------------------------------------------------------------------------------------------
+
+
+@each_parameter(lambda each: each.required and each.source is not Source.PATH)
+def test_a_required_parameter_is_not_optional(world: World, operation: Operation, parameter: Parameter) -> None:
+    call = ready(world, operation)
+    for wrong in (call.without(parameter), call.set(parameter, None)):
+        refused(wrong.send(), f'Param "{parameter.wire}" is not optional.')
+
+
+@each_parameter(lambda each: not each.required)
+def test_null_stands_for_an_optional_parameter_that_is_not_sent(
+    world: World, operation: Operation, parameter: Parameter
+) -> None:
+    if operation.method != "GET":
+        call = ready(world, operation).set(parameter, None)
+        assert call.send().status_code == operation.status
+
+
+def of_another_type(rule: Rule) -> list[Any]:
+    """JSON values that are no such thing."""
+    everything: Mapping[type, Any] = {str: "text", int: 7, float: 1.5, bool: True, list: ["a"], dict: {"a": 1}}
+    match rule:
+        case Flag():
+            taken = {bool}
+        case Texts() | Queries():
+            taken = {list}
+        case Prefs():
+            taken = {dict}
+        case _:
+            taken = {str}
+    return [value for kind, value in everything.items() if kind not in taken]
+
+
+@each_parameter(lambda each: each.source is Source.BODY)
+def test_a_value_of_another_type_is_refused(world: World, operation: Operation, parameter: Parameter) -> None:
+    call = ready(world, operation)
+    for value in of_another_type(parameter.rule):
+        refused(call.set(parameter, value).send(), f"Invalid `{parameter.wire}` param: ")
+
+
+def limits(rule: Rule) -> tuple[list[Any], list[Any]]:
+    """Values just within the rule, and values just beyond it. Lengths count characters, not bytes, unless noted."""
+    match rule:
+        case Text():
+            within = ["é" * rule.longest, "a" * rule.shortest]
+            beyond = ["é" * (rule.longest + 1), *([""] if rule.shortest else []), "a\x00b"]
+            return within, beyond
+        case Id():
+            unusual = token_hex(16) + "._-Z"
+            beyond = ["a" * 37, "", "_a", ".a", "-a", "a b", "a/b", "wrongId$", "é", "a\n"]
+            return [unusual, token_hex(3)], beyond
+        case Email():
+            local, domain = token_hex(32), "a" * 63
+            beyond = ["a@b@example.org", "example.org", "a@", "@b.example", "a@b", "", "a b@c.org", "a\x00@example.org"]
+            return [f"{local}@{domain}.example"], [f"a{local}@example.org", *beyond]
+        case Phone():
+            return [f"+{'1' * 7}", f"+{'9' * 15}"], ["+123456", "+1234567890123456", "0123456789", "+0123456789", ""]
+        case Password():
+            within = ["a" * 8, "a" * 256, "é" * 128, "  spaces  ", "\x00" * 8]
+            return within, ["a" * 7, "a" * 257, "é" * 128 + "a", ""]
+        case Prefs():
+            spare = 65_535 - len('{"a":""}')
+            within = [{}, [], {"a": "x" * spare}, {"a": "é" * (spare // 6)}, {"a": "/" * (spare // 2)}]
+            beyond = [
+                {"a": "x" * (spare + 1)},
+                {"a": "é" * (spare // 6 + 1)},
+                {"a": "/" * (spare // 2 + 1)},
+                {"a": "🜚" * 100_000},
+                {"a": "-" * 100_000},
+                ["a"],
+                "{}",
+                "[]",
+                '{"a":1}',
+            ]
+            return within, beyond
+        case Label():
+            return ["a" * 36, "A1"], ["a" * 37, "", "a b", "a-b", "é", "a\n"]
+        case Texts():
+            within, beyond = limits(rule.each)
+            most = [f"l{nth}" for nth in range(rule.most)]
+            return [[], most, within], [[*most, "more"], *([each] for each in beyond), [1], [None]]
+        case Queries():
+            limit = json.dumps({"method": "limit", "values": [1]})
+            return [[limit] * 100], [[limit] * 101, ["x" * 4097], [""], ["{}"], ["null"], ["[]"]]
+        case Flag():
+            return [False], ["", "yes", "null"] if rule.loose else ["true", "false", 1, 0]
+        case _:
+            raise AssertionError(f"tell the matrix the limits of {rule}")
+
+
+@each_parameter(lambda each: each.source is not Source.PATH)
+def test_the_limit_is_taken(world: World, operation: Operation, parameter: Parameter) -> None:
+    if operation.id == "account.createEmailPasswordSession":
+        return  # what signs in must be what signed up
+    for value in limits(parameter.rule)[0]:
+        answer = listed(ready(world, operation), parameter, value).send()
+        assert answer.status_code == operation.status, f"{str(value)[:50]}: {answer.text[:200]}"
+
+
+@each_parameter(lambda each: each.source is not Source.PATH)
+def test_one_beyond_the_limit_is_refused(world: World, operation: Operation, parameter: Parameter) -> None:
+    call = ready(world, operation)
+    for value in limits(parameter.rule)[1]:
+        answer = listed(call, parameter, value).send()
+        refused(answer, f"Invalid `{parameter.wire}` param: ")
+        assert len(answer.content) < 1000, "a refusal does not repeat what was sent"
+
+
+@each_parameter(lambda each: each.source is Source.PATH)
+def test_an_id_in_the_path_is_an_id(world: World, operation: Operation, parameter: Parameter) -> None:
+    call = ready(world, operation)
+    for value in ("a" * 37, "_a", "%C3%A9", "a%20b", "a$", "%00"):
+        refused(call.set(parameter, value).send(), f"Invalid `{parameter.wire}` param: ")
+
+
+def listed(call: Call, parameter: Parameter, value: Any) -> Call:
+    """Set the value; a list in a query string is written ``name[]``."""
+    if parameter.source is Source.QUERY and isinstance(value, list):
+        return Call(call.operation, call.client, call.path, {**call.fields, f"{parameter.wire}[]": value})
+    return call.set(parameter, value)
+
+
+def refused(answer: httpx.Response, message: str) -> None:
+    """A 400 that says which parameter, and why."""
+    assert answer.status_code == 400, answer.text[:300]
+    assert answer.json()["type"] == "general_argument_invalid"
+    assert answer.json()["message"].startswith(message)
+
+
+@every_write
+def test_a_refused_call_records_nothing(world: World, operation: Operation) -> None:
+    call = ready(world, operation)
+    required = [each for each in operation.parameters if each.required and each.source is not Source.PATH]
+    for parameter in required:
+        assert world.log.of(call.without(parameter).send()) == []
+
+
+def test_parameters_are_checked_in_the_order_they_are_declared(guest: Client) -> None:
+    for fields, first in (
+        ({}, "userId"),
+        ({"userId": "$", "email": 1}, "userId"),
+        ({"userId": "a"}, "email"),
+        ({"userId": "a", "email": "nonsense", "password": 1}, "email"),
+        ({"userId": "a", "email": "a@b.example"}, "password"),
+    ):
+        answer = guest.ask("POST", "/account", **fields)
+        assert answer.status_code == 400
+        assert first in answer.json()["message"]

@@ -1,0 +1,102 @@
+"""Inline read models change with their events or not at all, wherever it breaks off."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+import projections
+from accounts_es.application import Application
+from accounts_es.domain.account import ACCOUNT, commands
+from accounts_es.domain.event import Metadata
+from accounts_es.eventstore.keys import MasterKey
+from accounts_es.eventstore.log import EventLog
+from accounts_es.eventstore.projection import Projection, Tx
+from tests.support.metadata import NOON
+
+Meta = Callable[..., Metadata]
+
+SIGN_UP: dict[str, Any] = {"account_id": "jane", "email": "jane@example.com", "email_target_id": "t1"}
+
+
+def counts(conninfo: str) -> dict[str, int]:
+    tables = ("log.accounts_events", "log.claims", "log.subject_keys", "read.accounts_v1", "read.sessions_v1")
+    with psycopg.connect(conninfo) as owner:
+        found = {}
+        for table in tables:
+            row = owner.execute(f"SELECT count(*) FROM {table}").fetchone()
+            assert row is not None
+            found[table] = row[0]
+        return found
+
+
+def breaking_at(nth: int) -> tuple[list[Projection], list[int]]:
+    """The read models, the nth of whose statements is one the database refuses."""
+    seen = [0]
+
+    class Breaking:
+        def __init__(self, tx: Tx) -> None:
+            self.tx = tx
+
+        def execute(self, sql: Any, params: tuple[object, ...], /) -> None:
+            seen[0] += 1
+            if seen[0] == nth:
+                self.tx.execute("SELECT 1 / 0", ())
+            self.tx.execute(sql, params)
+
+    def wrapped(handler: Any) -> Any:
+        return lambda tx, recorded: handler(Breaking(tx), recorded)
+
+    models = [
+        Projection(each.name, each.tables, each.ddl, each.lifecycle, {e: wrapped(h) for e, h in each.handlers.items()})
+        for each in projections.ALL
+    ]
+    return models, seen
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+async def test_T42_a_break_at_any_statement_leaves_nothing_and_the_next_try_everything(
+    database: str, master: MasterKey, meta: Meta, nth: int
+) -> None:
+    before = counts(database)
+    models, seen = breaking_at(nth)
+    log = EventLog(database, master, models)
+    await log.start()
+    try:
+        application = Application(log)
+        failed = 0
+        # Two commands of one and three statements; whichever holds the nth statement fails once.
+        for command, arguments in (
+            (commands.sign_up, SIGN_UP),
+            (commands.update_prefs, {"prefs": {"a": 1}}),
+            (
+                commands.create_session,
+                {
+                    "session_id": "s1",
+                    "secret_hash": "h1",
+                    "provider": "email",
+                    "factors": ("password",),
+                    "expires_at": NOON,
+                },
+            ),
+        ):
+            state = counts(database)
+            try:
+                await application.execute(meta(), ACCOUNT, "account-1", command, **arguments)  # type: ignore[arg-type]
+            except psycopg.errors.DivisionByZero:
+                failed += 1
+                assert counts(database) == state
+                await application.execute(meta(), ACCOUNT, "account-1", command, **arguments)  # type: ignore[arg-type]
+        assert failed == 1
+        assert seen[0] >= nth
+    finally:
+        await log.stop()
+    after = counts(database)
+    assert {table: after[table] - before[table] for table in after} == {
+        "log.accounts_events": 4,
+        "log.claims": 2,
+        "log.subject_keys": 1,
+        "read.accounts_v1": 1,
+        "read.sessions_v1": 1,
+    }

@@ -1,0 +1,305 @@
+"""Read models are made anew from the log: the same bytes, while the server goes on."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import projections
+from accounts_es.application import Application
+from accounts_es.domain.account import ACCOUNT, commands
+from accounts_es.domain.errors import Refusal
+from accounts_es.domain.event import JSONObject, Metadata
+from accounts_es.domain.project import PROJECT
+from accounts_es.domain.project import commands as project_commands
+from accounts_es.eventstore.connection import connect_sync
+from accounts_es.eventstore.keys import MasterKey
+from accounts_es.eventstore.log import EventLog
+from accounts_es.eventstore.rebuild import RebuildRunning, UnreadableEvent, fill, rebuild, state_hash, verify
+from tests.conftest import temporary_database
+from tests.support.metadata import NOON
+from tests.support.waiting import until
+
+Meta = Callable[..., Metadata]
+
+EXPIRY = NOON + timedelta(days=365)
+
+TABLES = [table for projection in projections.ALL for table in projection.tables]
+
+
+def hashes(conninfo: str) -> dict[str, str]:
+    """A fingerprint of every live table."""
+    with connect_sync(conninfo, as_app=False) as owner:
+        return {table: state_hash(owner, table) for table in TABLES}
+
+
+async def populate(application: Application, meta: Meta, accounts: int = 20) -> None:
+    for nth in range(accounts):
+        stream = f"account-{nth}"
+        await application.execute(meta(), ACCOUNT, stream, commands.sign_up, account_id=f"a{nth}", name="N")
+        await application.execute(meta(), ACCOUNT, stream, commands.replace_labels, labels=["x", f"l{nth}"])
+        await application.execute(meta(), ACCOUNT, stream, commands.update_prefs, prefs={"n": nth})
+
+
+async def test_a_rebuild_gives_the_same_tables(
+    application: Application, database: str, master: MasterKey, meta: Meta
+) -> None:
+    await populate(application, meta)
+    before = hashes(database)
+    done = await asyncio.to_thread(rebuild, database, master, projections.ALL, batch=7)
+    assert done.events == 80
+    assert hashes(database) == before
+    # The server's prepared statements find the new tables.
+    await application.execute(meta(), ACCOUNT, "account-0", commands.change_name, name="After")
+    _, difference = await asyncio.to_thread(verify, database, master, projections.ALL)
+    assert difference is None
+
+
+async def test_T44_no_request_fails_while_read_models_are_swapped_under_writers(
+    application: Application, database: str, master: MasterKey, meta: Meta
+) -> None:
+    await populate(application, meta, accounts=4)
+    stop = asyncio.Event()
+    written = 0
+
+    async def write(nth: int) -> None:
+        nonlocal written
+        count = 0
+        while not stop.is_set():
+            count += 1
+            stream = f"account-{nth}"
+            await application.execute(meta(), ACCOUNT, stream, commands.update_prefs, prefs={"count": count})
+            row = await projections.accounts.get(application.log.reads, "default", f"a{nth}")
+            assert row.prefs == f'{{"count":{count}}}', "a writer reads its own write"
+            written += 1
+
+    writers = [asyncio.create_task(write(nth)) for nth in range(4)]
+    for _ in range(3):
+        at_least = written + 20
+        await until(lambda at_least=at_least: written >= at_least)
+        await asyncio.to_thread(rebuild, database, master, projections.ALL, batch=50)
+    stop.set()
+    await asyncio.gather(*writers)
+    _, difference = await asyncio.to_thread(verify, database, master, projections.ALL)
+    assert difference is None
+
+
+async def test_verify_finds_a_row_that_somebody_changed(
+    application: Application, database: str, master: MasterKey, meta: Meta
+) -> None:
+    await populate(application, meta, accounts=3)
+    with psycopg.connect(database) as owner:
+        owner.execute("UPDATE read.accounts_v1 SET name = 'forged' WHERE account_id = 'a1'")
+    _, difference = verify(database, master, projections.ALL)
+    assert difference is not None
+    assert (difference.table, difference.key, difference.rows) == ("accounts_v1", {"stream": "account-1"}, 1)
+    assert difference.live is not None
+    assert difference.live["name"] == "forged"
+    assert difference.rebuilt is not None
+    assert difference.rebuilt["name"] == "N"
+
+
+async def test_verify_finds_a_row_that_no_event_explains(
+    application: Application, database: str, master: MasterKey, meta: Meta
+) -> None:
+    await populate(application, meta, accounts=1)
+    with psycopg.connect(database) as owner:
+        owner.execute(
+            """INSERT INTO read.projects_v1 (project_id, stream, version, name, created_at)
+               VALUES ('ghost', 'project-ghost', 1, 'Ghost', now())"""
+        )
+    _, difference = verify(database, master, projections.ALL)
+    assert difference is not None
+    assert difference.rebuilt is None
+    assert difference.key == {"project_id": "ghost"}
+
+
+async def test_a_rebuild_starts_over_after_one_that_was_killed(
+    application: Application, database: str, master: MasterKey, meta: Meta
+) -> None:
+    await populate(application, meta, accounts=2)
+    with psycopg.connect(database) as owner:
+        owner.execute("CREATE SCHEMA read_next; CREATE TABLE read_next.accounts_v1 (half int); CREATE SCHEMA read_old")
+    before = hashes(database)
+    rebuild(database, master, projections.ALL)
+    assert hashes(database) == before
+
+
+async def test_two_rebuilds_at_once_are_one_too_many(database: str, master: MasterKey) -> None:
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(7017280570803617909)")
+        with pytest.raises(RebuildRunning):
+            rebuild(database, master, projections.ALL)
+
+
+async def test_T36_an_event_of_a_later_release_stops_a_rebuild_and_leaves_the_tables_alone(
+    application: Application, database: str, master: MasterKey, meta: Meta
+) -> None:
+    await populate(application, meta, accounts=2)
+    before = hashes(database)
+    with psycopg.connect(database) as owner:
+        owner.execute(
+            """INSERT INTO log.accounts_events
+               (originator_id, originator_version, topic, state, project_id, recorded_at, actor, operation, request_id,
+                correlation_id)
+               VALUES ('account-9', 1, 'account.levitated', '{}', 'default', now(), 'system', 'x', 'r', 'r')"""
+        )
+    with pytest.raises(UnreadableEvent, match=r"account\.levitated"):
+        rebuild(database, master, projections.ALL)
+    assert hashes(database) == before
+
+
+async def test_one_read_model_can_be_filled_alone(
+    application: Application, database: str, master: MasterKey, meta: Meta
+) -> None:
+    await populate(application, meta, accounts=3)
+    before = hashes(database)
+    with psycopg.connect(database) as owner:
+        owner.execute("TRUNCATE read.accounts_v1")
+    fill(database, master, projections.ALL, ["accounts"])
+    assert hashes(database) == before
+
+
+async def test_an_id_that_changed_hands_within_a_batch_is_rebuilt(
+    application: Application, database: str, master: MasterKey, meta: Meta
+) -> None:
+    for nth in range(3):
+        stream = f"account-{nth}"
+        await application.execute(meta(), ACCOUNT, stream, commands.sign_up, account_id="jane", name=f"Jane {nth}")
+        await application.execute(meta(), ACCOUNT, stream, commands.replace_labels, labels=["x", "y"])
+        if nth < 2:
+            await application.execute(meta(), ACCOUNT, stream, commands.delete_account)
+    before = hashes(database)
+    rebuild(database, master, projections.ALL)
+    assert hashes(database) == before
+
+
+# Random histories -----------------------------------------------------------------------------------------------------
+
+IDS = st.sampled_from(["a", "b", "c", "d"])
+EMAILS = st.sampled_from([None, "x@example.com", "y@example.com"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+PREFS = st.dictionaries(st.text(max_size=5), JSON, max_size=3)
+NAMES = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20)
+
+STEPS = st.one_of(
+    st.tuples(st.just("sign_up"), IDS, EMAILS, NAMES),
+    st.tuples(st.just("anonymous"), IDS),
+    st.tuples(st.just("name"), IDS, NAMES),
+    st.tuples(st.just("prefs"), IDS, PREFS),
+    st.tuples(st.just("labels"), IDS, st.lists(st.sampled_from(["p", "q", "r"]), max_size=4)),
+    st.tuples(st.just("verify"), IDS, st.booleans()),
+    st.tuples(st.just("session"), IDS),
+    st.tuples(st.just("end"), IDS),
+    st.tuples(st.just("delete"), IDS),
+    st.tuples(st.just("platform"), st.sampled_from(["one.example", "two.example"])),
+    st.tuples(st.just("no_platform"), st.sampled_from(["one.example", "two.example"])),
+)
+
+
+class History:
+    """Carries out random steps the way the API does: ids are free again after a deletion."""
+
+    def __init__(self, application: Application, meta: Meta) -> None:
+        self.application = application
+        self.meta = meta
+        self.streams: dict[str, str] = {}
+        self.made = 0
+
+    async def step(self, kind: str, *args: object) -> None:
+        """One step; a refusal is a step as well."""
+        try:
+            await self._step(kind, *args)
+        except Refusal:
+            return
+
+    async def _step(self, kind: str, *args: object) -> None:
+        self.made += 1
+        fresh = f"account-{self.made}"
+        name = str(args[0])
+        if kind in {"sign_up", "anonymous"}:
+            command: dict[str, object] = {"account_id": name}
+            if kind == "sign_up":
+                command |= {"email": args[1], "name": args[2], "email_target_id": f"t{self.made}"}
+                await self._run(fresh, commands.sign_up, **command)
+            else:
+                command |= {"session_id": f"s{self.made}", "secret_hash": f"h{self.made}", "expires_at": EXPIRY}
+                await self._run(fresh, commands.sign_up_anonymously, **command)
+            self.streams[name] = fresh
+        elif kind in {"platform", "no_platform"}:
+            await self._platform(kind, name)
+        else:
+            await self._on_account(kind, self.streams.get(name, "account-none"), *args[1:])
+
+    async def _on_account(self, kind: str, stream: str, *args: object) -> None:
+        match kind:
+            case "name":
+                await self._run(stream, commands.change_name, name=args[0])
+            case "prefs":
+                await self._run(stream, commands.update_prefs, prefs=args[0])
+            case "labels":
+                await self._run(stream, commands.replace_labels, labels=args[0])
+            case "verify":
+                await self._run(stream, commands.set_email_verification, verified=args[0])
+            case "session":
+                await self._run(
+                    stream,
+                    commands.create_session,
+                    session_id=f"s{self.made}",
+                    secret_hash=f"h{self.made}",
+                    provider="email",
+                    factors=("password",),
+                    expires_at=EXPIRY,
+                    limit=3,
+                )
+            case "end":
+                await self._run(stream, commands.delete_sessions, reason="test")
+            case _:
+                await self._run(stream, commands.delete_account)
+
+    async def _platform(self, kind: str, hostname: str) -> None:
+        execute, project = self.application.execute, "project-default"
+        await execute(
+            self.meta(), PROJECT, project, project_commands.add_platform, platform_id=hostname, hostname=hostname
+        )
+        if kind == "no_platform":
+            await execute(self.meta(), PROJECT, project, project_commands.remove_platform, platform_id=hostname)
+
+    async def _run(self, stream: str, command: Callable[..., object], **kwargs: object) -> None:
+        await self.application.execute(self.meta(), ACCOUNT, stream, command, **kwargs)  # type: ignore[arg-type]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEPS, min_size=5, max_size=60), batch=st.sampled_from([1, 3, 5000]))
+def test_T40_T41_any_history_replays_to_the_same_bytes_in_batches_of_any_size(
+    server_conninfo: str, template: str, master: MasterKey, meta: Meta, steps: list[tuple[str, JSONObject]], batch: int
+) -> None:
+    async def live(database: str) -> None:
+        log = EventLog(database, master, projections.ALL)
+        await log.start()
+        try:
+            history = History(Application(log), meta)
+            await history.application.execute(
+                meta(), PROJECT, "project-default", project_commands.create_project, project_id="default", name="D"
+            )
+            # Some steps run at once, as requests do.
+            for start in range(0, len(steps), 4):
+                await asyncio.gather(*(history.step(*step) for step in steps[start : start + 4]))
+        finally:
+            await log.stop()
+
+    with temporary_database(server_conninfo, template) as database:
+        asyncio.run(live(database))
+        before = hashes(database)
+        _, difference = verify(database, master, projections.ALL, batch=batch)
+        assert difference is None
+        rebuild(database, master, projections.ALL, batch=batch)
+        assert hashes(database) == before

@@ -1,0 +1,101 @@
+"""What projects and teams decide, command by command."""
+
+import pytest
+
+from accounts_es.domain.errors import (
+    KeyAlreadyExists,
+    KeyNotFound,
+    ProjectAlreadyExists,
+    ProjectNotFound,
+    TeamAlreadyExists,
+    TeamNotFound,
+)
+from accounts_es.domain.project import commands as project_commands
+from accounts_es.domain.project.events import (
+    ApiKeyCreated,
+    ApiKeyDeleted,
+    PlatformAdded,
+    PlatformRemoved,
+    ProjectCreated,
+)
+from accounts_es.domain.team import commands as team_commands
+from accounts_es.domain.team.events import TeamCreated, TeamRenamed
+from tests.support.examples import api_key_created, platform_added, project_created, team_created
+from tests.support.given_when_then import project, team
+
+
+def test_a_project_begins_once() -> None:
+    story = project.when(project_commands.create_project, project_id="default", name="Default").then(
+        ProjectCreated(project_id="default", name="Default")
+    )
+    story.when(project_commands.create_project, project_id="default", name="Other").then_refused(ProjectAlreadyExists)
+
+
+def test_a_key_is_given_once_and_taken_back_once() -> None:
+    story = (
+        project.given(project_created)
+        .when(project_commands.create_api_key, key_id="k", name="Key", scopes=["users.read"], secret_hash="h" * 64)
+        .then(ApiKeyCreated(key_id="k", name="Key", scopes=("users.read",), secret_hash="h" * 64))
+    )
+    story.when(project_commands.create_api_key, key_id="k", name="Other", scopes=[], secret_hash="i" * 64).then_refused(
+        KeyAlreadyExists
+    )
+    without = story.when(project_commands.delete_api_key, key_id="k").then(ApiKeyDeleted(key_id="k"))
+    without.when(project_commands.delete_api_key, key_id="k").then_refused(KeyNotFound)
+
+
+def test_a_key_that_was_taken_back_leaves_the_others() -> None:
+    other = api_key_created.model_copy(update={"key_id": "other"})
+    story = project.given(project_created, api_key_created, other, ApiKeyDeleted(key_id="backend"))
+    assert list(story.state.keys) == ["other"]
+
+
+def test_a_host_is_let_in_once_whatever_its_platform_is_called() -> None:
+    story = project.given(project_created, platform_added)
+    story.when(project_commands.add_platform, platform_id="web2", hostname="*.example.org").then_nothing()
+    story.when(project_commands.add_platform, platform_id="web2", hostname="example.com").then(
+        PlatformAdded(platform_id="web2", hostname="example.com")
+    )
+
+
+def test_a_host_is_shut_out_once() -> None:
+    story = project.given(project_created, platform_added)
+    without = story.when(project_commands.remove_platform, platform_id="web").then(PlatformRemoved(platform_id="web"))
+    without.when(project_commands.remove_platform, platform_id="web").then_nothing()
+
+
+PROJECT_COMMANDS = [
+    (project_commands.create_api_key, {"key_id": "k", "name": "n", "scopes": [], "secret_hash": "h"}),
+    (project_commands.delete_api_key, {"key_id": "k"}),
+    (project_commands.add_platform, {"platform_id": "p", "hostname": "h"}),
+    (project_commands.remove_platform, {"platform_id": "p"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"), PROJECT_COMMANDS, ids=[each.__name__ for each, _ in PROJECT_COMMANDS]
+)
+def test_nothing_is_decided_about_a_project_that_does_not_exist(command, arguments) -> None:
+    project.when(command, **arguments).then_refused(ProjectNotFound)
+
+
+def test_a_team_begins_once() -> None:
+    story = team.when(team_commands.create_team, team_id="crew", name="Crew").then(
+        TeamCreated(team_id="crew", name="Crew")
+    )
+    story.when(team_commands.create_team, team_id="crew", name="Crew").then_refused(TeamAlreadyExists)
+
+
+def test_a_team_is_renamed_only_to_another_name() -> None:
+    story = team.given(team_created)
+    renamed = story.when(team_commands.rename_team, name="Others").then(TeamRenamed(name="Others"))
+    renamed.when(team_commands.rename_team, name="Others").then_nothing()
+
+
+def test_a_team_that_does_not_exist_has_no_name() -> None:
+    team.when(team_commands.rename_team, name="x").then_refused(TeamNotFound)
+
+
+def test_every_command_is_covered_here() -> None:
+    assert {each.__name__ for each, _ in PROJECT_COMMANDS} | {"create_project"} == set(project_commands.__all__)
+    assert set(team_commands.__all__) == {"create_team", "rename_team"}
