@@ -50,4 +50,7 @@ class Settings(BaseSettings):
     """Passwords hashed at the same time by each worker; each takes ``hash_memory_kib``."""
     hash_patience: float = Field(default=10.0, gt=0)
     """How long a sign-in may wait for its turn before it is answered 503."""
+    even_answers: float = Field(default=0.1, ge=0)
+    """Answers that could tell by their time whether somebody has an account leave at the next multiple of this after
+    their request came (ASVS V6.3.8). Longer than the work behind them; 0: as soon as they are ready."""
     log_level: str = "INFO"

@@ -4,7 +4,9 @@ Order of checks (contract: users-teams, 0): origin, project, credentials, scope,
 guest who sends garbage is told 401, not 400.
 """
 
+import asyncio
 import logging
+import time
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -137,6 +139,8 @@ class Api:
         answer.raw_headers.extend(allow(origin, hosts))
         if ctx is not None:
             answer.raw_headers.extend(ctx.headers)
+            if ctx.operation.even and not ctx.opened:
+                await _until_even(request, self.services.settings.even_answers)
         answer.raw_headers.append((b"x-request-id", request.id.encode()))
         return answer
 
@@ -199,6 +203,13 @@ class Api:
                 # The refusal stands whether or not it could be recorded.
                 log.exception("refusal not recorded", extra={"request": ctx.request.id})
         return error_answer(refused)
+
+
+async def _until_even(request: Request, step: float) -> None:
+    """Wait for the next multiple of ``step`` after the request came: what was done until then no longer shows."""
+    if step:
+        spent = time.monotonic() - request.arrived
+        await asyncio.sleep(step - spent % step)
 
 
 def error_answer(refused: Refusal) -> Answer:

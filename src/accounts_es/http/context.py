@@ -56,6 +56,8 @@ class Context:
     signed_in: bool = False
     """Whether a session came along with an API key, which decides everything else."""
     idempotency: IdempotencyKey | None = None
+    opened: bool = False
+    """Whether the answer opens a session."""
     answer_key: str | None = None
     """Set when the client sent an idempotency key: what its answer is sealed under."""
     at: datetime = field(default_factory=now)
@@ -140,6 +142,7 @@ class Context:
 
     def open_session(self, account_id: str, secret: str, expires_at: datetime) -> str:
         """Send the session to the client; returns what servers read from the body and clients do not."""
+        self.opened = True
         encoded = cookies.encode(Credential(account_id, secret))
         self.headers.extend(cookies.opened(self._jar, self.project_id, encoded, expires_at))
         return encoded if self.caller.kind == "key" else ""

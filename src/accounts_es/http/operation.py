@@ -67,6 +67,8 @@ class Operation:
     raises: tuple[type[Refusal], ...]
     opens_session: bool
     """Refused to callers who have a session already."""
+    even: bool
+    """Whether an account is behind the answer must not show in its time, unless the answer opens a session."""
     parameters: tuple[Parameter, ...]
     handler: Handler
     summary: str
@@ -92,6 +94,7 @@ def operation(
     raises: tuple[type[Refusal], ...] = (),
     aliases: tuple[str, ...] = (),
     opens_session: bool = False,
+    even: bool = False,
 ) -> "Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]":
     """Declare the operation a function carries out.
 
@@ -110,6 +113,7 @@ def operation(
             emits=emits,
             raises=raises,
             opens_session=opens_session,
+            even=even,
             parameters=tuple(_parameters(handler, method, path)),
             handler=handler,
             summary=inspect.getdoc(handler) or "",

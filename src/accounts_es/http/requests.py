@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -37,7 +38,7 @@ def next_request_id() -> str:
 class Request:
     """One request. Headers are read once; the body only when an operation has parameters in it."""
 
-    __slots__ = ("_cookies", "_receive", "_scope", "body", "headers", "id", "method", "path")
+    __slots__ = ("_cookies", "_receive", "_scope", "arrived", "body", "headers", "id", "method", "path")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._scope = scope
@@ -46,6 +47,7 @@ class Request:
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.id = next_request_id()
+        self.arrived = time.monotonic()
         self.body = b""
         self._cookies: dict[str, str] | None = None
 

@@ -28,6 +28,7 @@ CURRENT = "current"
     raises=(UserInvalidCredentials, UserBlocked, UserNotFound),
     aliases=("/account/sessions",),
     opens_session=True,
+    even=True,
 )
 async def create_email_password_session(
     ctx: Context, *, email: Annotated[str, Email()], password: Annotated[str, Password()]
