@@ -51,9 +51,13 @@ projection = Projection(
 
 
 class AccountRow(NamedTuple):
-    """One account. ``prefs`` and ``targets`` are JSON texts; ``position`` is its place in the order of sign-ups."""
+    """One account. ``prefs`` and ``targets`` are JSON texts; ``position`` is its place in the order of sign-ups.
+
+    Two rows of one ``stream`` and ``version`` are equal: every change of a row is an event of its stream.
+    """
 
     stream: str
+    version: int
     position: int
     project_id: str
     account_id: str

@@ -190,7 +190,7 @@ class Api:
         if remembered is not None:
             return Answer(remembered.status, remembered.body, [*_PRIVATE, *remembered.headers])
         result = await operation.handler(ctx, **values)
-        body = b"" if result is None else to_json(result)
+        body = result if isinstance(result, bytes) else b"" if result is None else to_json(result)
         answer = Answer(operation.status, body, _PRIVATE)
         await idempotency.remember(ctx, operation.status, body)
         return answer

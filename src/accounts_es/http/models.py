@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from argon2 import extract_parameters
 from argon2.exceptions import InvalidHashError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict  # pydantic reads those of typing only from Python 3.12 on
 
 from accounts_es.adapters.email_domains import email_facts
@@ -169,6 +169,24 @@ def account(row: AccountRow) -> Account:
         "impersonator": False,
         "impersonatorUserId": None,
     }
+
+
+def account_body(row: AccountRow) -> bytes:
+    """`account` as the JSON that is sent. What a row reads as is remembered by its stream and version."""
+    known = _BODIES.get(row.stream)
+    if known is not None and known[0] == row.version:
+        return known[1]
+    body = to_json(account(row))
+    if len(body) <= _LARGEST_BODY:
+        if len(_BODIES) >= _MOST_BODIES:
+            del _BODIES[next(iter(_BODIES))]
+        _BODIES[row.stream] = (row.version, body)
+    return body
+
+
+_BODIES: Final[dict[str, tuple[int, bytes]]] = {}
+_MOST_BODIES: Final = 4096
+_LARGEST_BODY: Final = 4096
 
 
 def prefs(row: AccountRow) -> JSONObject:

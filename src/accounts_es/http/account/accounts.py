@@ -46,9 +46,9 @@ async def create(
 
 
 @operation("GET", "/account", id="account.get", scope="account", returns=models.Account)
-async def get(ctx: Context) -> models.Account:
+async def get(ctx: Context) -> bytes:
     """The account of the caller."""
-    return models.account(ctx.account)
+    return models.account_body(ctx.account)
 
 
 @operation("DELETE", "/account", id="account.delete", scope="account", emits=(AccountDeleted,), raises=(UserNotFound,))
