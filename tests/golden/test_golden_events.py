@@ -46,7 +46,7 @@ def test_T57_stored_bytes_without_their_key_still_replay(golden: Golden) -> None
     assert recorded.erased
     assert (recorded.meta.ip, recorded.meta.user_agent) == (None, None)
     for name, empty in personal_fields(event_type).items():
-        assert getattr(recorded.event, name) == empty
+        assert recorded.event.model_dump(mode="json")[name] == empty
     if golden.version == event_type.version:
         public = event_type.model_fields.keys() - personal_fields(event_type).keys()
         assert recorded.event.model_dump(mode="json", include=public) == {name: golden.event[name] for name in public}

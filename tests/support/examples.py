@@ -23,7 +23,24 @@ DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a0
 signed_up = account.SignedUp(
     account_id="walter", email="walter@example.org", phone="+4930901820", name="Walter O'Brien", password_hash=HASH
 )
-target_added = account.TargetAdded(target_id="mail", provider_type="email", identifier="walter@example.org")
+target_added = account.TargetAdded(
+    target_id="tablet",
+    provider_type="push",
+    identifier="device-token-of-walter",
+    name="Walter's tablet",
+    provider_id="provider",
+    session_id="laptop",
+)
+target_changed = account.TargetChanged(
+    target_id="mail", identifier="w.obrien@example.org", name="Work", provider_id="provider"
+)
+target_removed = account.TargetRemoved(target_id="mail")
+email_changed = account.EmailChanged(email="walter2@example.org")
+phone_changed = account.PhoneChanged(phone="+4930901821")
+password_changed = account.PasswordChanged(password_hash=HASH)
+password_rehashed = account.PasswordRehashed(password_hash=HASH)
+account_blocked = account.AccountBlocked()
+account_unblocked = account.AccountUnblocked()
 session_created = account.SessionCreated(
     session_id="laptop",
     secret_hash=DIGEST,
@@ -31,7 +48,11 @@ session_created = account.SessionCreated(
     provider_uid="walter@example.org",
     factors=("password",),
     expires_at=NOON + YEAR,
+    provider_access_token="their-access-token",
+    provider_refresh_token="their-refresh-token",
+    provider_access_token_expires_at=NOON + timedelta(hours=1),
 )
+session_extended = account.SessionExtended(session_id="laptop", expires_at=NOON + 2 * YEAR)
 session_deleted = account.SessionDeleted(session_id="laptop", reason="signed_out")
 name_changed = account.NameChanged(name="Wálter 🜚")
 prefs_updated = account.PrefsUpdated(prefs={"theme": "dark", "size": 1.5, "tags": ["a", None, True], "deep": {"x": 1}})
@@ -39,6 +60,37 @@ label_added = account.LabelAdded(label="vip")
 label_removed = account.LabelRemoved(label="vip")
 verified_email = account.VerifiedEmail()
 email_verification_revoked = account.EmailVerificationRevoked()
+verified_phone = account.VerifiedPhone()
+phone_verification_revoked = account.PhoneVerificationRevoked()
+token_issued = account.TokenIssued(
+    token_id="link", purpose="magic-url", secret_hash=DIGEST, expires_at=NOON + timedelta(hours=1)
+)
+token_redeemed = account.TokenRedeemed(token_id="link")
+mfa_switched_on = account.MfaSwitchedOn()
+mfa_switched_off = account.MfaSwitchedOff()
+authenticator_added = account.AuthenticatorAdded(secret="JBSWY3DPEHPK3PXP")
+authenticator_verified = account.AuthenticatorVerified(step=53_000_000)
+authenticator_used = account.AuthenticatorUsed(step=53_000_001)
+authenticator_removed = account.AuthenticatorRemoved()
+recovery_codes_generated = account.RecoveryCodesGenerated(codes=("a1b2c3d4e5", "f6a7b8c9d0"))
+recovery_code_used = account.RecoveryCodeUsed(number=1)
+challenge_created = account.ChallengeCreated(
+    challenge_id="challenge", factor="custom", code_hash=DIGEST, code="123456", expires_at=NOON + timedelta(hours=1)
+)
+challenge_passed = account.ChallengePassed(challenge_id="challenge", session_id="laptop", factor="custom")
+session_factor_added = account.SessionFactorAdded(session_id="laptop", factor="totp")
+identity_linked = account.IdentityLinked(
+    identity_id="identity",
+    provider="google",
+    provider_uid="1234567890",
+    provider_email="walter@example.net",
+    access_token="their-access-token",
+    refresh_token="their-refresh-token",
+    access_token_expires_at=NOON + timedelta(hours=1),
+)
+identity_removed = account.IdentityRemoved(identity_id="identity")
+impersonator_appointed = account.ImpersonatorAppointed()
+impersonator_dismissed = account.ImpersonatorDismissed()
 accessed = account.Accessed()
 account_deleted = account.AccountDeleted()
 
@@ -56,6 +108,18 @@ api_key_created = project.ApiKeyCreated(
 api_key_deleted = project.ApiKeyDeleted(key_id="backend")
 platform_added = project.PlatformAdded(platform_id="web", hostname="*.example.org")
 platform_removed = project.PlatformRemoved(platform_id="web")
+policy_changed = project.PolicyChanged(policy="session_limit", settings={"total": 5})
+auth_method_switched = project.AuthMethodSwitched(method="anonymous", enabled=False)
+mock_phone_added = project.MockPhoneAdded(number="+4930901822", otp="123456")
+mock_phone_removed = project.MockPhoneRemoved(number="+4930901822")
+provider_configured = project.ProviderConfigured(
+    provider="google",
+    enabled=True,
+    client_id="client",
+    native_enabled=True,
+    native_client_ids=("app",),
+    settings={"client_secret": "their-secret"},
+)
 
 # Security -------------------------------------------------------------------------------------------------------------
 

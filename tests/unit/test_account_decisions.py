@@ -9,28 +9,35 @@ from hypothesis import strategies as st
 from accounts_es.domain.account import commands
 from accounts_es.domain.account.events import (
     Accessed,
+    AccountBlocked,
     AccountDeleted,
     AccountEvent,
+    AccountUnblocked,
     EmailVerificationRevoked,
+    ImpersonatorAppointed,
+    ImpersonatorDismissed,
     LabelAdded,
     LabelRemoved,
     NameChanged,
+    PhoneVerificationRevoked,
     PrefsUpdated,
     SessionCreated,
     SessionDeleted,
     SignedUp,
     TargetAdded,
     VerifiedEmail,
+    VerifiedPhone,
 )
 from accounts_es.domain.errors import (
     UserAlreadyExists,
+    UserBlocked,
     UserInvalidCredentials,
     UserNotFound,
     UserSessionNotFound,
 )
 from accounts_es.domain.event import JSONObject
 from accounts_es.domain.values import MAX_SESSIONS
-from tests.support.examples import DIGEST, HASH, YEAR, account_deleted, session_created, signed_up
+from tests.support.examples import DIGEST, HASH, YEAR, account_deleted, signed_up
 from tests.support.given_when_then import account
 from tests.support.metadata import NOON
 
@@ -38,7 +45,14 @@ LATER = NOON + YEAR
 
 
 def session(session_id: str) -> SessionCreated:
-    return session_created.model_copy(update={"session_id": session_id})
+    return SessionCreated(
+        session_id=session_id,
+        secret_hash=DIGEST,
+        provider="email",
+        provider_uid="walter@example.org",
+        factors=("password",),
+        expires_at=LATER,
+    )
 
 
 def labelled(*labels: str) -> list[AccountEvent]:
@@ -300,6 +314,27 @@ def test_an_address_is_verified_and_unverified() -> None:
     revoked.when(commands.set_email_verification, verified=False).then_nothing()
 
 
+def test_a_number_is_verified_and_unverified() -> None:
+    verified = account.given(signed_up).when(commands.set_phone_verification, verified=True).then(VerifiedPhone())
+    verified.when(commands.set_phone_verification, verified=False).then(PhoneVerificationRevoked())
+
+
+def test_a_blocked_account_keeps_its_sessions_and_opens_no_more() -> None:
+    blocked = account.given(signed_up, session("a")).when(commands.set_active, active=False).then(AccountBlocked())
+    assert list(blocked.state.sessions) == ["a"]
+    blocked.when(
+        commands.create_session, session_id="b", secret_hash=DIGEST, provider="email", factors=(), expires_at=LATER
+    ).then_refused(UserBlocked)
+    blocked.when(commands.set_active, active=True).then(AccountUnblocked())
+
+
+def test_an_account_may_act_as_others_until_it_may_not() -> None:
+    appointed = (
+        account.given(signed_up).when(commands.set_impersonator, impersonator=True).then(ImpersonatorAppointed())
+    )
+    appointed.when(commands.set_impersonator, impersonator=False).then(ImpersonatorDismissed())
+
+
 def test_an_account_is_deleted() -> None:
     account.given(signed_up).when(commands.delete_account).then(AccountDeleted())
 
@@ -323,7 +358,40 @@ COMMANDS = [
     (commands.delete_sessions, {"reason": "r"}),
     (commands.replace_labels, {"labels": ["x"]}),
     (commands.set_email_verification, {"verified": True}),
+    (commands.set_phone_verification, {"verified": True}),
+    (commands.set_active, {"active": False}),
+    (commands.set_impersonator, {"impersonator": True}),
     (commands.delete_account, {}),
+    (commands.extend_session, {"session_id": "s", "expires_at": LATER}),
+    (commands.change_email, {"email": "a@example.org", "target_id": "t"}),
+    (commands.change_phone, {"phone": "+4930901820", "target_id": "t"}),
+    (commands.change_password, {"password_hash": "h"}),
+    (commands.rehash_password, {"password_hash": "h", "checked_password_hash": "g"}),
+    (commands.issue_token, {"token_id": "t", "purpose": "custom", "secret_hash": "h", "expires_at": LATER}),
+    (
+        commands.issue_email_verification,
+        {"token_id": "t", "purpose": "verification", "secret_hash": "h", "expires_at": LATER},
+    ),
+    (commands.issue_phone_verification, {"token_id": "t", "secret_hash": "h", "expires_at": LATER}),
+    (commands.verify_email_with_token, {"purpose": "verification", "secret_hash": "h", "now": NOON}),
+    (commands.verify_phone_with_token, {"secret_hash": "h", "now": NOON}),
+    (
+        commands.recover_password,
+        {"purpose": "recovery", "secret_hash": "h", "now": NOON, "password_hash": "h"},
+    ),
+    (commands.switch_mfa, {"on": True}),
+    (commands.add_authenticator, {"secret": "s"}),
+    (commands.verify_authenticator, {"steps": [1], "session_id": "s"}),
+    (commands.remove_authenticator, {"now": NOON}),
+    (commands.generate_recovery_codes, {"codes": ["c"]}),
+    (commands.regenerate_recovery_codes, {"codes": ["c"], "now": NOON}),
+    (commands.create_challenge, {"challenge_id": "c", "factor": "totp", "expires_at": LATER}),
+    (commands.pass_challenge, {"challenge_id": "c", "session_id": "s", "now": NOON}),
+    (commands.add_target, {"target_id": "t", "provider_type": "push", "identifier": "i"}),
+    (commands.change_target, {"target_id": "t", "identifier": "i"}),
+    (commands.remove_target, {"target_id": "t"}),
+    (commands.link_identity, {"identity_id": "i", "provider": "google", "provider_uid": "1"}),
+    (commands.remove_identity, {"identity_id": "i"}),
 ]
 
 
@@ -342,6 +410,20 @@ IDEMPOTENT = [
     (commands.replace_labels, {"labels": ["c", "a"]}),
     (commands.set_email_verification, {"verified": True}),
     (commands.set_email_verification, {"verified": False}),
+    (commands.set_phone_verification, {"verified": True}),
+    (commands.set_phone_verification, {"verified": False}),
+    (commands.set_active, {"active": False}),
+    (commands.set_active, {"active": True}),
+    (commands.set_impersonator, {"impersonator": True}),
+    (commands.set_impersonator, {"impersonator": False}),
+    (commands.extend_session, {"session_id": "a", "expires_at": LATER + YEAR}),
+    (commands.change_email, {"email": "b@example.org", "target_id": "t"}),
+    (commands.change_email, {"email": None, "target_id": "t"}),
+    (commands.change_phone, {"phone": "+4930901829", "target_id": "t"}),
+    (commands.change_phone, {"phone": None, "target_id": "t"}),
+    (commands.switch_mfa, {"on": True}),
+    (commands.switch_mfa, {"on": False}),
+    (commands.link_identity, {"identity_id": "i", "provider": "google", "provider_uid": "1"}),
 ]
 
 
@@ -355,5 +437,5 @@ def test_a_decision_repeated_changes_nothing(command, arguments) -> None:
 
 
 def test_every_command_is_covered_here() -> None:
-    beginnings = {"sign_up", "sign_up_anonymously"}
+    beginnings = {"sign_up", "sign_up_anonymously", "sign_in_with_token"}
     assert {command.__name__ for command, _ in COMMANDS} | beginnings == set(commands.__all__)

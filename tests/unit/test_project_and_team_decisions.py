@@ -5,22 +5,35 @@ import pytest
 from accounts_es.domain.errors import (
     KeyAlreadyExists,
     KeyNotFound,
+    MockNumberAlreadyExists,
+    MockNumberNotFound,
     ProjectAlreadyExists,
     ProjectNotFound,
     TeamAlreadyExists,
     TeamNotFound,
 )
+from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project import commands as project_commands
 from accounts_es.domain.project.events import (
     ApiKeyCreated,
     ApiKeyDeleted,
+    AuthMethodSwitched,
+    MockPhoneRemoved,
     PlatformAdded,
     PlatformRemoved,
+    PolicyChanged,
     ProjectCreated,
 )
 from accounts_es.domain.team import commands as team_commands
 from accounts_es.domain.team.events import TeamCreated, TeamRenamed
-from tests.support.examples import api_key_created, platform_added, project_created, team_created
+from tests.support.examples import (
+    api_key_created,
+    mock_phone_added,
+    platform_added,
+    project_created,
+    provider_configured,
+    team_created,
+)
 from tests.support.given_when_then import project, team
 
 
@@ -64,11 +77,75 @@ def test_a_host_is_shut_out_once() -> None:
     without.when(project_commands.remove_platform, platform_id="web").then_nothing()
 
 
+def test_a_policy_changes_by_the_settings_named_and_keeps_the_others() -> None:
+    story = (
+        project.given(project_created)
+        .when(project_commands.change_policy, policy="password_strength", settings={"min": 12})
+        .then(PolicyChanged(policy="password_strength", settings={"min": 12}))
+    )
+    story.when(project_commands.change_policy, policy="password_strength", settings={"min": 12}).then_nothing()
+    both = story.when(project_commands.change_policy, policy="password_strength", settings={"number": True}).then(
+        PolicyChanged(policy="password_strength", settings={"number": True})
+    )
+    assert both.state.policies.password_strength.model_dump() == {
+        "min": 12,
+        "uppercase": False,
+        "lowercase": False,
+        "number": True,
+        "symbols": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy", "settings"), [("forgotten", {"on": True}), ("session_limit", {"total": -1}), ("session_limit", {"x": 1})]
+)
+def test_a_policy_nobody_knows_any_more_changes_nothing(policy: str, settings: JSONObject) -> None:
+    story = project.given(project_created, PolicyChanged(policy=policy, settings=settings))
+    assert story.state.policies == project.state.policies
+
+
+def test_a_way_to_sign_in_is_switched_off_and_on() -> None:
+    story = project.given(project_created)
+    story.when(project_commands.switch_auth_method, method="anonymous", enabled=True).then_nothing()
+    off = story.when(project_commands.switch_auth_method, method="anonymous", enabled=False).then(
+        AuthMethodSwitched(method="anonymous", enabled=False)
+    )
+    assert off.state.methods_off == {"anonymous"}
+    off.when(project_commands.switch_auth_method, method="anonymous", enabled=True).then(
+        AuthMethodSwitched(method="anonymous", enabled=True)
+    )
+
+
+def test_a_mock_number_is_added_once_and_removed_once() -> None:
+    story = project.given(project_created, mock_phone_added)
+    story.when(project_commands.add_mock_phone, number="+4930901822", otp="654321").then_refused(
+        MockNumberAlreadyExists
+    )
+    without = story.when(project_commands.remove_mock_phone, number="+4930901822").then(
+        MockPhoneRemoved(number="+4930901822")
+    )
+    without.when(project_commands.remove_mock_phone, number="+4930901822").then_refused(MockNumberNotFound)
+
+
+def test_a_provider_configured_the_same_is_no_change() -> None:
+    story = project.given(project_created, provider_configured)
+    same = provider_configured.model_dump()
+    story.when(project_commands.configure_provider, **same).then_nothing()
+    story.when(project_commands.configure_provider, **{**same, "enabled": False}).then(
+        provider_configured.model_copy(update={"enabled": False})
+    )
+
+
 PROJECT_COMMANDS = [
     (project_commands.create_api_key, {"key_id": "k", "name": "n", "scopes": [], "secret_hash": "h"}),
     (project_commands.delete_api_key, {"key_id": "k"}),
     (project_commands.add_platform, {"platform_id": "p", "hostname": "h"}),
     (project_commands.remove_platform, {"platform_id": "p"}),
+    (project_commands.change_policy, {"policy": "session_limit", "settings": {"total": 1}}),
+    (project_commands.switch_auth_method, {"method": "anonymous", "enabled": False}),
+    (project_commands.add_mock_phone, {"number": "+4930901820", "otp": "123456"}),
+    (project_commands.remove_mock_phone, {"number": "+4930901820"}),
+    (project_commands.configure_provider, {"provider": "google", "enabled": True, "settings": {}}),
 ]
 
 

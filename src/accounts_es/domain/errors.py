@@ -69,6 +69,26 @@ class GeneralIdempotencyKeyReused(Refusal, status=409):
     """This idempotency key belongs to another request, or to one whose answer is not known yet."""
 
 
+class GeneralInvalidEmail(Refusal):
+    """Value must be a valid email address."""
+
+
+class GeneralInvalidPhone(Refusal):
+    """Value must be a valid phone number: a '+' and 7 to 15 digits, beginning with a country calling code."""
+
+
+class GeneralRateLimitExceeded(Refusal, status=429):
+    """Too many requests: the limit of this route is reached. Please try again later."""
+
+
+class GeneralSmtpDisabled(Refusal, status=503):
+    """Mail cannot be sent: no SMTP server is configured."""
+
+
+class GeneralPhoneDisabled(Refusal, status=503):
+    """Text messages cannot be sent: no SMS provider is configured."""
+
+
 class ProjectNotFound(Refusal, status=404):
     """Project with the requested ID could not be found."""
 
@@ -119,6 +139,142 @@ class UserSessionAlreadyExists(Refusal, status=401):
 
 class UserSessionNotFound(Refusal, status=404):
     """Session with the requested ID could not be found."""
+
+
+class UserTargetAlreadyExists(Refusal, status=409):
+    """A target with the same ID or identifier already exists."""
+
+
+class UserTargetNotFound(Refusal, status=404):
+    """Target with the requested ID could not be found."""
+
+
+class UserEmailAlreadyExists(Refusal, status=409):
+    """A user with the same email already exists in this project."""
+
+
+class UserPhoneAlreadyExists(Refusal, status=409):
+    """A user with the same phone number already exists in this project."""
+
+
+class UserEmailNotFound(Refusal):
+    """The account has no email address."""
+
+
+class UserPhoneNotFound(Refusal):
+    """The account has no phone number."""
+
+
+class UserEmailNotVerified(Refusal):
+    """The email address of the account is not verified."""
+
+
+class UserPhoneNotVerified(Refusal):
+    """The phone number of the account is not verified."""
+
+
+class UserEmailAlreadyVerified(Refusal, status=409):
+    """The email address of the account is verified already."""
+
+
+class UserPhoneAlreadyVerified(Refusal, status=409):
+    """The phone number of the account is verified already."""
+
+
+class UserEmailDisposable(Refusal):
+    """Email addresses of disposable domains are not allowed in this project."""
+
+
+class UserEmailFree(Refusal):
+    """Email addresses of free providers are not allowed in this project."""
+
+
+class UserEmailNotCanonical(Refusal):
+    """Email addresses must be in their canonical form in this project."""
+
+
+class UserEmailNotCorporate(Refusal):
+    """Only corporate email addresses are allowed in this project."""
+
+
+class UserCountExceeded(Refusal):
+    """The project has reached its limit of users."""
+
+
+class PasswordRecentlyUsed(Refusal):
+    """The password was used before: choose one that is new."""
+
+
+class PasswordPersonalData(Refusal):
+    """The password contains personal data, such as the name, the email address, the phone number or the ID."""
+
+
+class UserInvalidToken(Refusal, status=401):
+    """Invalid token passed in the request."""
+
+
+class UserJwtInvalid(Refusal, status=401):
+    """The JWT is invalid."""
+
+
+class UserJwtAndCookieSet(Refusal, status=403):
+    """A JWT and a session were sent together: send one of them."""
+
+
+class UserJwtCreationDenied(Refusal, status=403):
+    """A JWT cannot be used to create another."""
+
+
+class UserAuthMethodUnsupported(Refusal, status=501):
+    """This way to authenticate is disabled for this project."""
+
+
+class UserMoreFactorsRequired(Refusal, status=401):
+    """More factors are required to complete the sign in process."""
+
+
+class UserChallengeRequired(Refusal, status=401):
+    """A recently passed challenge is required for this."""
+
+
+class UserAuthenticatorNotFound(Refusal, status=404):
+    """The account has no such authenticator."""
+
+
+class UserAuthenticatorAlreadyVerified(Refusal, status=409):
+    """This authenticator is verified already."""
+
+
+class UserRecoveryCodesNotFound(Refusal, status=404):
+    """The account has no recovery codes."""
+
+
+class UserRecoveryCodesAlreadyExists(Refusal, status=409):
+    """The account has recovery codes already: regenerate them to get others."""
+
+
+class UserIdentityNotFound(Refusal, status=404):
+    """Identity with the requested ID could not be found."""
+
+
+class UserMissingId(Refusal):
+    """The provider did not say who this is."""
+
+
+class ProjectProviderDisabled(Refusal, status=412):
+    """This provider is disabled for this project, or not configured."""
+
+
+class ProjectProviderUnsupported(Refusal):
+    """This provider is not supported."""
+
+
+class MockNumberNotFound(Refusal, status=404):
+    """Mock phone with the requested number could not be found."""
+
+
+class MockNumberAlreadyExists(Refusal, status=409):
+    """A mock phone with this number exists already."""
 
 
 class TeamNotFound(Refusal, status=404):

@@ -3,28 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, TypeVar, assert_never
 
 from pydantic import JsonValue
 
-from accounts_es.domain.account.events import (
-    Accessed,
-    AccountDeleted,
-    AccountEvent,
-    EmailVerificationRevoked,
-    LabelAdded,
-    LabelRemoved,
-    NameChanged,
-    PrefsUpdated,
-    SessionCreated,
-    SessionDeleted,
-    SignedUp,
-    TargetAdded,
-    VerifiedEmail,
-)
+from accounts_es.domain.account import events
+from accounts_es.domain.account.events import AccountEvent, Factor, TokenPurpose
 from accounts_es.domain.decider import Claim, Decider
-from accounts_es.domain.errors import UserAlreadyExists
+from accounts_es.domain.errors import UserAlreadyExists, UserTargetAlreadyExists
 from accounts_es.domain.event import JSONObject
+
+MAX_PASSWORDS_KEPT = 20
+"""Contract 1.8: the longest password history a project may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +27,8 @@ class Session:
     factors: tuple[str, ...]
     created_at: datetime
     expires_at: datetime
+    factor_shown_at: datetime | None = None
+    """When a second factor was last shown in this session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +38,53 @@ class Target:
     target_id: str
     provider_type: str
     identifier: str
+    name: str = ""
+    provider_id: str | None = None
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A one-time secret that was not shown yet."""
+
+    token_id: str
+    purpose: TokenPurpose
+    secret_hash: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A second factor that is being asked for."""
+
+    challenge_id: str
+    factor: Factor
+    code_hash: str
+    code: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """A source of time-based codes. Codes of ``used_step`` and before are spent."""
+
+    secret: str
+    verified: bool = False
+    used_step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An account at a provider that opens this one."""
+
+    identity_id: str
+    provider: str
+    provider_uid: str
+    provider_email: str
+    access_token: str
+    refresh_token: str
+    access_token_expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +97,63 @@ class Account:
     phone: str | None = None
     name: str = ""
     password_hash: str | None = None
+    passwords: tuple[str, ...] = ()
+    """The hashes of the passwords it had, oldest first, the present one last."""
+    password_chosen: bool = False
+    """Whether its owner (or a server) ever set a password."""
     active: bool = True
     email_verified: bool = False
+    phone_verified: bool = False
     labels: tuple[str, ...] = ()
     prefs: JSONObject = field(default_factory=dict[str, JsonValue])
     sessions: Mapping[str, Session] = field(default_factory=dict[str, Session])
     targets: tuple[Target, ...] = ()
+    tokens: Mapping[str, Token] = field(default_factory=dict[str, Token])
+    mfa: bool = False
+    authenticator: Authenticator | None = None
+    recovery_codes: tuple[str, ...] = ()
+    recovery_codes_used: frozenset[int] = frozenset()
+    challenges: Mapping[str, Challenge] = field(default_factory=dict[str, Challenge])
+    identities: Mapping[str, Identity] = field(default_factory=dict[str, Identity])
+    impersonator: bool = False
     registered_at: datetime | None = None
     accessed_at: datetime | None = None
 
+    @property
+    def recovery_codes_left(self) -> tuple[str, ...]:
+        """The recovery codes that are not spent."""
+        return tuple(code for nth, code in enumerate(self.recovery_codes) if nth not in self.recovery_codes_used)
 
-def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:
+
+SENT_TO: Final[Mapping[TokenPurpose, str]] = {
+    "magic-url": "email",
+    "email-otp": "email",
+    "recovery": "email",
+    "recovery-otp": "email",
+    "verification": "email",
+    "verification-otp": "email",
+    "phone": "phone",
+}
+"""The address a one-time secret proves. It is good for nothing once the account has another."""
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _without_secrets(account: Account, address: str) -> Account:
+    """The account without the secrets that were sent to an address it no longer has."""
+    return replace(
+        account,
+        tokens={key: token for key, token in account.tokens.items() if SENT_TO.get(token.purpose) != address},
+        challenges={key: each for key, each in account.challenges.items() if each.factor != address},
+    )
+
+
+def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:  # noqa: PLR0915 - one case per fact
     """The account after one more fact."""
     match event:
-        case SignedUp():
+        case events.SignedUp():
             return Account(
                 exists=True,
                 account_id=event.account_id,
@@ -79,40 +161,165 @@ def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:
                 phone=event.phone,
                 name=event.name,
                 password_hash=event.password_hash,
+                passwords=(event.password_hash,) if event.password_hash else (),
+                password_chosen=event.password_hash is not None,
                 registered_at=at,
                 accessed_at=at,
             )
-        case TargetAdded():
-            target = Target(event.target_id, event.provider_type, event.identifier)
-            return replace(account, targets=(*account.targets, target))
-        case SessionCreated():
+        case events.NameChanged():
+            return replace(account, name=event.name)
+        case events.EmailChanged():
+            return replace(_without_secrets(account, "email"), email=event.email, email_verified=False)
+        case events.PhoneChanged():
+            return replace(_without_secrets(account, "phone"), phone=event.phone, phone_verified=False)
+        case events.PasswordChanged():
+            kept = (*account.passwords, event.password_hash) if event.password_hash else account.passwords
+            return replace(
+                account,
+                password_hash=event.password_hash,
+                passwords=kept[-MAX_PASSWORDS_KEPT:],
+                password_chosen=True,
+            )
+        case events.PasswordRehashed():
+            if event.password_hash is None:
+                return replace(account, password_hash=None)
+            passwords = (*account.passwords[:-1], event.password_hash)
+            return replace(account, password_hash=event.password_hash, passwords=passwords)
+        case events.PrefsUpdated():
+            return replace(account, prefs=event.prefs)
+        case events.LabelAdded():
+            return replace(account, labels=(*account.labels, event.label))
+        case events.LabelRemoved():
+            return replace(account, labels=tuple(each for each in account.labels if each != event.label))
+        case events.AccountBlocked():
+            return replace(account, active=False)
+        case events.AccountUnblocked():
+            return replace(account, active=True)
+        case events.VerifiedEmail():
+            return replace(account, email_verified=True)
+        case events.EmailVerificationRevoked():
+            return replace(account, email_verified=False)
+        case events.VerifiedPhone():
+            return replace(account, phone_verified=True)
+        case events.PhoneVerificationRevoked():
+            return replace(account, phone_verified=False)
+        case events.TargetAdded():
+            added = Target(
+                event.target_id, event.provider_type, event.identifier, event.name, event.provider_id, event.session_id
+            )
+            return replace(account, targets=(*account.targets, added))
+        case events.TargetChanged():
+            changed = tuple(
+                replace(each, identifier=event.identifier, name=event.name, provider_id=event.provider_id)
+                if each.target_id == event.target_id
+                else each
+                for each in account.targets
+            )
+            return replace(account, targets=changed)
+        case events.TargetRemoved():
+            return replace(account, targets=tuple(t for t in account.targets if t.target_id != event.target_id))
+        case events.SessionCreated():
             session = Session(event.session_id, event.provider, event.provider_uid, event.factors, at, event.expires_at)
             return replace(account, sessions={**account.sessions, event.session_id: session})
-        case SessionDeleted():
-            rest = {key: each for key, each in account.sessions.items() if key != event.session_id}
-            return replace(account, sessions=rest)
-        case NameChanged():
-            return replace(account, name=event.name)
-        case PrefsUpdated():
-            return replace(account, prefs=event.prefs)
-        case LabelAdded():
-            return replace(account, labels=(*account.labels, event.label))
-        case LabelRemoved():
-            return replace(account, labels=tuple(each for each in account.labels if each != event.label))
-        case VerifiedEmail():
-            return replace(account, email_verified=True)
-        case EmailVerificationRevoked():
-            return replace(account, email_verified=False)
-        case Accessed():
+        case events.SessionExtended():
+            return _with_session(account, event.session_id, expires_at=event.expires_at)
+        case events.SessionDeleted():
+            targets = tuple(each for each in account.targets if each.session_id != event.session_id)
+            return replace(account, sessions=_without(account.sessions, event.session_id), targets=targets)
+        case events.TokenIssued():
+            token = Token(event.token_id, event.purpose, event.secret_hash, event.expires_at)
+            # Those that nobody can redeem any more need not be carried along.
+            fresh = {key: each for key, each in account.tokens.items() if each.expires_at > at}
+            return replace(account, tokens={**fresh, event.token_id: token})
+        case events.TokenRedeemed():
+            return replace(account, tokens=_without(account.tokens, event.token_id))
+        case events.MfaSwitchedOn():
+            return replace(account, mfa=True)
+        case events.MfaSwitchedOff():
+            return replace(account, mfa=False)
+        case events.AuthenticatorAdded():
+            return replace(account, authenticator=Authenticator(event.secret))
+        case events.AuthenticatorVerified():
+            return _with_authenticator(account, verified=True, used_step=event.step)
+        case events.AuthenticatorUsed():
+            return _with_authenticator(account, used_step=event.step)
+        case events.AuthenticatorRemoved():
+            return replace(account, authenticator=None)
+        case events.RecoveryCodesGenerated():
+            return replace(account, recovery_codes=event.codes, recovery_codes_used=frozenset())
+        case events.RecoveryCodeUsed():
+            return replace(account, recovery_codes_used=account.recovery_codes_used | {event.number})
+        case events.ChallengeCreated():
+            challenge = Challenge(event.challenge_id, event.factor, event.code_hash, event.code, at, event.expires_at)
+            open_ones = {key: each for key, each in account.challenges.items() if each.expires_at > at}
+            return replace(account, challenges={**open_ones, event.challenge_id: challenge})
+        case events.ChallengePassed():
+            passed = replace(account, challenges=_without(account.challenges, event.challenge_id))
+            return _with_factor(passed, event.session_id, event.factor, shown_at=at)
+        case events.SessionFactorAdded():
+            return _with_factor(account, event.session_id, event.factor)
+        case events.IdentityLinked():
+            identity = Identity(
+                event.identity_id,
+                event.provider,
+                event.provider_uid,
+                event.provider_email,
+                event.access_token,
+                event.refresh_token,
+                event.access_token_expires_at,
+            )
+            return replace(account, identities={**account.identities, event.identity_id: identity})
+        case events.IdentityRemoved():
+            return replace(account, identities=_without(account.identities, event.identity_id))
+        case events.ImpersonatorAppointed():
+            return replace(account, impersonator=True)
+        case events.ImpersonatorDismissed():
+            return replace(account, impersonator=False)
+        case events.Accessed():
             return replace(account, accessed_at=at)
-        case AccountDeleted():
+        case events.AccountDeleted():
             return Account()
         case _:
             assert_never(event)
 
 
+def _without(mapping: Mapping[K, V], key: K) -> Mapping[K, V]:
+    return {each: value for each, value in mapping.items() if each != key}
+
+
+def _with_session(account: Account, session_id: str, *, expires_at: datetime) -> Account:
+    session = account.sessions.get(session_id)
+    if session is None:
+        return account
+    return replace(account, sessions={**account.sessions, session_id: replace(session, expires_at=expires_at)})
+
+
+def _with_factor(account: Account, session_id: str, factor: str, *, shown_at: datetime | None = None) -> Account:
+    session = account.sessions.get(session_id)
+    if session is None:
+        return account
+    factors = session.factors if factor in session.factors else (*session.factors, factor)
+    stronger = replace(session, factors=factors, factor_shown_at=shown_at or session.factor_shown_at)
+    return replace(account, sessions={**account.sessions, session_id: stronger})
+
+
+def _with_authenticator(account: Account, *, used_step: int, verified: bool | None = None) -> Account:
+    if account.authenticator is None:
+        return account
+    is_verified = account.authenticator.verified if verified is None else verified
+    return replace(account, authenticator=replace(account.authenticator, verified=is_verified, used_step=used_step))
+
+
+def identity_uid(provider: str, provider_uid: str) -> str:
+    """The value an identity claims: nobody else may be the same person at the same provider."""
+    return f"{provider}\x1f{provider_uid}"
+
+
 def claims(account: Account) -> frozenset[Claim]:
-    """The values no other account of the project may hold."""
+    """The values no other account of the project may hold.
+
+    An e-mail address belongs to one account, be it as its own address or as that of one of its identities.
+    """
     if not account.exists:
         return frozenset()
     held = {Claim("account.id", account.account_id)}
@@ -120,6 +327,13 @@ def claims(account: Account) -> frozenset[Claim]:
         held.add(Claim("account.email", account.email))
     if account.phone:
         held.add(Claim("account.phone", account.phone))
+    for target in account.targets:
+        held.add(Claim("account.target_id", target.target_id))
+        held.add(Claim("account.target", target.identifier))
+    for identity in account.identities.values():
+        held.add(Claim("account.identity", identity_uid(identity.provider, identity.provider_uid)))
+        if identity.provider_email:
+            held.add(Claim("account.email", identity.provider_email))
     return frozenset(held)
 
 
@@ -132,5 +346,8 @@ ACCOUNT: Decider[Account, AccountEvent] = Decider(
         "account.id": UserAlreadyExists,
         "account.email": UserAlreadyExists,
         "account.phone": UserAlreadyExists,
+        "account.target": UserTargetAlreadyExists,
+        "account.target_id": UserTargetAlreadyExists,
+        "account.identity": UserAlreadyExists,
     },
 )

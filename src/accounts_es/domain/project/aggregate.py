@@ -6,14 +6,21 @@ from datetime import datetime
 from typing import assert_never
 
 from accounts_es.domain.decider import Decider
+from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project.events import (
     ApiKeyCreated,
     ApiKeyDeleted,
+    AuthMethodSwitched,
+    MockPhoneAdded,
+    MockPhoneRemoved,
     PlatformAdded,
     PlatformRemoved,
+    PolicyChanged,
     ProjectCreated,
     ProjectEvent,
+    ProviderConfigured,
 )
+from accounts_es.domain.project.policies import Policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,18 @@ class Platform:
 
 
 @dataclass(frozen=True, slots=True)
+class Provider:
+    """How people sign in with an OAuth2 provider; ``settings`` holds its secrets."""
+
+    provider: str
+    enabled: bool
+    client_id: str
+    native_enabled: bool
+    native_client_ids: tuple[str, ...]
+    settings: JSONObject
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """What is true of a project after its events."""
 
@@ -44,6 +63,11 @@ class Project:
     name: str = ""
     keys: Mapping[str, ApiKey] = field(default_factory=dict[str, ApiKey])
     platforms: Mapping[str, Platform] = field(default_factory=dict[str, Platform])
+    policies: Policies = field(default_factory=Policies)
+    methods_off: frozenset[str] = frozenset()
+    mock_phones: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Number to code."""
+    providers: Mapping[str, Provider] = field(default_factory=dict[str, Provider])
 
 
 def evolve(project: Project, event: ProjectEvent, _at: datetime) -> Project:
@@ -62,6 +86,26 @@ def evolve(project: Project, event: ProjectEvent, _at: datetime) -> Project:
         case PlatformRemoved():
             rest = {k: v for k, v in project.platforms.items() if k != event.platform_id}
             return replace(project, platforms=rest)
+        case PolicyChanged():
+            return replace(project, policies=project.policies.after(event.policy, event.settings))
+        case AuthMethodSwitched():
+            without = project.methods_off - {event.method}
+            return replace(project, methods_off=without if event.enabled else without | {event.method})
+        case MockPhoneAdded():
+            return replace(project, mock_phones={**project.mock_phones, event.number: event.otp})
+        case MockPhoneRemoved():
+            others = {number: otp for number, otp in project.mock_phones.items() if number != event.number}
+            return replace(project, mock_phones=others)
+        case ProviderConfigured():
+            provider = Provider(
+                event.provider,
+                event.enabled,
+                event.client_id,
+                event.native_enabled,
+                event.native_client_ids,
+                event.settings,
+            )
+            return replace(project, providers={**project.providers, event.provider: provider})
         case _:
             assert_never(event)
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TypeAlias
 
-from accounts_es.domain.event import Event
+from accounts_es.domain.event import Event, JSONObject, Personal
 
 
 class ProjectCreated(Event, topic="project.created"):
@@ -42,4 +42,56 @@ class PlatformRemoved(Event, topic="project.platform_removed"):
     platform_id: str
 
 
-ProjectEvent: TypeAlias = ProjectCreated | ApiKeyCreated | ApiKeyDeleted | PlatformAdded | PlatformRemoved
+class PolicyChanged(Event, topic="project.policy_changed"):
+    """A rule of the project for its accounts: ``policy`` is a field of `Policies`; settings not named stay."""
+
+    policy: str
+    settings: JSONObject
+
+
+class AuthMethodSwitched(Event, topic="project.auth_method_switched"):
+    """A way to sign in was switched on or off for people; servers are not held to it."""
+
+    method: str
+    enabled: bool
+
+
+class MockPhoneAdded(Event, topic="project.mock_phone_added"):
+    """A number that gets no messages and always the same code."""
+
+    number: str
+    otp: Personal[str]
+
+
+class MockPhoneRemoved(Event, topic="project.mock_phone_removed"):
+    """The number is like any other again."""
+
+    number: str
+
+
+class ProviderConfigured(Event, topic="project.provider_configured"):
+    """How people sign in with an OAuth2 provider. ``settings`` are the provider's own, secrets included, all of them.
+
+    ``native_client_ids`` are those whose ID tokens are taken from apps, when ``native_enabled``.
+    """
+
+    provider: str
+    enabled: bool
+    client_id: str = ""
+    native_enabled: bool = False
+    native_client_ids: tuple[str, ...] = ()
+    settings: Personal[JSONObject] = {}  # noqa: RUF012 - pydantic copies it
+
+
+ProjectEvent: TypeAlias = (
+    ProjectCreated
+    | ApiKeyCreated
+    | ApiKeyDeleted
+    | PlatformAdded
+    | PlatformRemoved
+    | PolicyChanged
+    | AuthMethodSwitched
+    | MockPhoneAdded
+    | MockPhoneRemoved
+    | ProviderConfigured
+)

@@ -6,12 +6,18 @@ from itertools import takewhile
 from accounts_es.domain.account.aggregate import Account
 from accounts_es.domain.account.commands.guards import ensure_exists
 from accounts_es.domain.account.events import (
+    AccountBlocked,
     AccountDeleted,
     AccountEvent,
+    AccountUnblocked,
     EmailVerificationRevoked,
+    ImpersonatorAppointed,
+    ImpersonatorDismissed,
     LabelAdded,
     LabelRemoved,
+    PhoneVerificationRevoked,
     VerifiedEmail,
+    VerifiedPhone,
 )
 
 
@@ -36,6 +42,33 @@ def set_email_verification(account: Account, *, verified: bool) -> Iterator[Acco
         yield VerifiedEmail()
     if not verified and account.email_verified:
         yield EmailVerificationRevoked()
+
+
+def set_phone_verification(account: Account, *, verified: bool) -> Iterator[AccountEvent]:
+    """Say whether the phone number counts as verified."""
+    ensure_exists(account)
+    if verified and not account.phone_verified:
+        yield VerifiedPhone()
+    if not verified and account.phone_verified:
+        yield PhoneVerificationRevoked()
+
+
+def set_active(account: Account, *, active: bool) -> Iterator[AccountEvent]:
+    """Block or unblock the account; its sessions stay."""
+    ensure_exists(account)
+    if active and not account.active:
+        yield AccountUnblocked()
+    if not active and account.active:
+        yield AccountBlocked()
+
+
+def set_impersonator(account: Account, *, impersonator: bool) -> Iterator[AccountEvent]:
+    """Say whether the account may act as others."""
+    ensure_exists(account)
+    if impersonator and not account.impersonator:
+        yield ImpersonatorAppointed()
+    if not impersonator and account.impersonator:
+        yield ImpersonatorDismissed()
 
 
 def delete_account(account: Account) -> Iterator[AccountEvent]:

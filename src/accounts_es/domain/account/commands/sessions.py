@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from accounts_es.domain.account.aggregate import Account
-from accounts_es.domain.account.commands.guards import ensure_active, ensure_exists
-from accounts_es.domain.account.events import AccountEvent, SessionCreated, SessionDeleted
-from accounts_es.domain.errors import UserInvalidCredentials, UserSessionNotFound
+from accounts_es.domain.account.commands.guards import ensure_active, ensure_checked, ensure_exists, session_of
+from accounts_es.domain.account.events import AccountEvent, SessionCreated, SessionDeleted, SessionExtended
 from accounts_es.domain.values import MAX_SESSIONS
 
 
@@ -20,16 +19,19 @@ def create_session(
     expires_at: datetime,
     provider_uid: str = "",
     checked_password_hash: str | None = None,
+    provider_access_token: str = "",
+    provider_refresh_token: str = "",
+    provider_access_token_expires_at: datetime | None = None,
     limit: int = MAX_SESSIONS,
 ) -> Iterator[AccountEvent]:
-    """Open a session, and close the oldest ones beyond ``limit``.
+    """Open a session, and close the oldest ones beyond ``limit`` (0: as many as one likes).
 
     ``checked_password_hash`` is the hash the caller's password was checked against: if the account has another one
     by now, the check is void.
     """
     ensure_active(account)
-    if checked_password_hash is not None and checked_password_hash != account.password_hash:
-        raise UserInvalidCredentials
+    if checked_password_hash is not None:
+        ensure_checked(account, checked_password_hash)
     yield SessionCreated(
         session_id=session_id,
         secret_hash=secret_hash,
@@ -37,8 +39,11 @@ def create_session(
         provider_uid=provider_uid,
         factors=factors,
         expires_at=expires_at,
+        provider_access_token=provider_access_token,
+        provider_refresh_token=provider_refresh_token,
+        provider_access_token_expires_at=provider_access_token_expires_at,
     )
-    surplus = len(account.sessions) + 1 - limit
+    surplus = len(account.sessions) + 1 - limit if limit else 0
     for oldest in list(account.sessions)[: max(surplus, 0)]:
         yield SessionDeleted(session_id=oldest, reason="limit")
 
@@ -46,9 +51,15 @@ def create_session(
 def delete_session(account: Account, *, session_id: str, reason: str) -> Iterator[AccountEvent]:
     """End one session. Raises `UserSessionNotFound`."""
     ensure_exists(account)
-    if session_id not in account.sessions:
-        raise UserSessionNotFound
+    session_of(account, session_id)
     yield SessionDeleted(session_id=session_id, reason=reason)
+
+
+def extend_session(account: Account, *, session_id: str, expires_at: datetime) -> Iterator[AccountEvent]:
+    """Keep a session for longer. Raises `UserSessionNotFound`."""
+    ensure_active(account)
+    if session_of(account, session_id).expires_at != expires_at:
+        yield SessionExtended(session_id=session_id, expires_at=expires_at)
 
 
 def delete_sessions(account: Account, *, reason: str) -> Iterator[AccountEvent]:

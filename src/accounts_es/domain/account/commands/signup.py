@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from accounts_es.domain.account.aggregate import Account
-from accounts_es.domain.account.events import AccountEvent, SessionCreated, SignedUp, TargetAdded
+from accounts_es.domain.account.events import AccountEvent, SessionCreated, SignedUp, TargetAdded, VerifiedEmail
 from accounts_es.domain.errors import UserAlreadyExists
 
 
@@ -18,6 +18,7 @@ def sign_up(
     password_hash: str | None = None,
     email_target_id: str = "",
     phone_target_id: str = "",
+    email_verified: bool = False,
 ) -> Iterator[AccountEvent]:
     """Begin an account; each address given becomes a target as well (contract: account, 2.1)."""
     if account.exists:
@@ -27,6 +28,8 @@ def sign_up(
         yield TargetAdded(target_id=email_target_id, provider_type="email", identifier=email)
     if phone:
         yield TargetAdded(target_id=phone_target_id, provider_type="sms", identifier=phone)
+    if email_verified:
+        yield VerifiedEmail()
 
 
 def sign_up_anonymously(

@@ -1,0 +1,77 @@
+"""The rules and switches of a project."""
+
+from collections.abc import Iterator
+
+from accounts_es.domain.errors import MockNumberAlreadyExists, MockNumberNotFound
+from accounts_es.domain.event import JSONObject
+from accounts_es.domain.project.aggregate import Project
+from accounts_es.domain.project.commands.projects import ensure_exists
+from accounts_es.domain.project.events import (
+    AuthMethodSwitched,
+    MockPhoneAdded,
+    MockPhoneRemoved,
+    PolicyChanged,
+    ProjectEvent,
+    ProviderConfigured,
+)
+
+
+def change_policy(project: Project, *, policy: str, settings: JSONObject) -> Iterator[ProjectEvent]:
+    """Change settings of one policy, a field of `Policies`; those not named stay as they are."""
+    ensure_exists(project)
+    if project.policies.after(policy, settings) != project.policies:
+        yield PolicyChanged(policy=policy, settings=settings)
+
+
+def switch_auth_method(project: Project, *, method: str, enabled: bool) -> Iterator[ProjectEvent]:
+    """Let people authenticate this way, or not."""
+    ensure_exists(project)
+    if enabled == (method in project.methods_off):
+        yield AuthMethodSwitched(method=method, enabled=enabled)
+
+
+def add_mock_phone(project: Project, *, number: str, otp: str) -> Iterator[ProjectEvent]:
+    """Send nothing to a number, and take this code from it. Raises `MockNumberAlreadyExists`."""
+    ensure_exists(project)
+    if number in project.mock_phones:
+        raise MockNumberAlreadyExists
+    yield MockPhoneAdded(number=number, otp=otp)
+
+
+def remove_mock_phone(project: Project, *, number: str) -> Iterator[ProjectEvent]:
+    """Treat a number like any other again. Raises `MockNumberNotFound`."""
+    ensure_exists(project)
+    if number not in project.mock_phones:
+        raise MockNumberNotFound
+    yield MockPhoneRemoved(number=number)
+
+
+def configure_provider(
+    project: Project,
+    *,
+    provider: str,
+    enabled: bool,
+    client_id: str = "",
+    native_enabled: bool = False,
+    native_client_ids: tuple[str, ...] = (),
+    settings: JSONObject,
+) -> Iterator[ProjectEvent]:
+    """Say how people sign in with an OAuth2 provider, all of it."""
+    ensure_exists(project)
+    configured = ProviderConfigured(
+        provider=provider,
+        enabled=enabled,
+        client_id=client_id,
+        native_enabled=native_enabled,
+        native_client_ids=native_client_ids,
+        settings=settings,
+    )
+    known = project.providers.get(provider)
+    if known is None or (
+        known.enabled,
+        known.client_id,
+        known.native_enabled,
+        known.native_client_ids,
+        known.settings,
+    ) != (enabled, client_id, native_enabled, native_client_ids, settings):
+        yield configured
