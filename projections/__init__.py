@@ -3,11 +3,12 @@
 from typing import Final
 
 from accounts_es.eventstore.projection import Projection
-from projections import accounts, api_keys, projects, sessions
+from projections import accounts, api_keys, identities, projects, sessions
 
 ALL: Final[tuple[Projection, ...]] = (
     projects.projection,
     api_keys.projection,
     accounts.projection,
     sessions.projection,
+    identities.projection,
 )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 from pydantic_core import to_json
 
@@ -15,9 +15,9 @@ from accounts_es.eventstore.reads import Lookup, Reads, columns
 
 projection = Projection(
     name="accounts",
-    tables=("accounts_v1",),
+    tables=("accounts_v2",),
     ddl="""
-    CREATE TABLE accounts_v1 (
+    CREATE TABLE accounts_v2 (
         stream text PRIMARY KEY,
         version bigint NOT NULL,
         position bigint NOT NULL,
@@ -31,6 +31,9 @@ projection = Projection(
         active boolean NOT NULL DEFAULT true,
         email_verified boolean NOT NULL DEFAULT false,
         phone_verified boolean NOT NULL DEFAULT false,
+        mfa boolean NOT NULL DEFAULT false,
+        totp boolean NOT NULL DEFAULT false,
+        impersonator boolean NOT NULL DEFAULT false,
         labels text[] NOT NULL DEFAULT '{}',
         prefs text NOT NULL DEFAULT '{}',
         targets text NOT NULL DEFAULT '[]',
@@ -42,16 +45,19 @@ projection = Projection(
     ) WITH (fillfactor = 80);
     -- Not unique: that is the claims' business, and within a batch a rebuild may see an id's next owner before the
     -- last one leaves.
-    CREATE INDEX accounts_v1_id ON accounts_v1 (project_id, account_id);
-    CREATE UNIQUE INDEX accounts_v1_order ON accounts_v1 (project_id, position);
-    CREATE INDEX accounts_v1_email ON accounts_v1 (project_id, email);
-    CREATE INDEX accounts_v1_words ON accounts_v1 USING gin (words);
+    CREATE INDEX accounts_v2_id ON accounts_v2 (project_id, account_id);
+    CREATE UNIQUE INDEX accounts_v2_order ON accounts_v2 (project_id, position);
+    CREATE INDEX accounts_v2_email ON accounts_v2 (project_id, email);
+    CREATE INDEX accounts_v2_phone ON accounts_v2 (project_id, phone);
+    CREATE INDEX accounts_v2_words ON accounts_v2 USING gin (words);
     """,
 )
 
 
 class AccountRow(NamedTuple):
     """One account. ``prefs`` and ``targets`` are JSON texts; ``position`` is its place in the order of sign-ups.
+
+    ``totp`` says whether it has an authenticator that counts.
 
     Two rows of one ``stream`` and ``version`` are equal: every change of a row is an event of its stream.
     """
@@ -69,6 +75,9 @@ class AccountRow(NamedTuple):
     active: bool
     email_verified: bool
     phone_verified: bool
+    mfa: bool
+    totp: bool
+    impersonator: bool
     labels: list[str]
     prefs: str
     targets: str
@@ -85,7 +94,7 @@ def signed_up(tx: Tx, recorded: Recorded[events.SignedUp]) -> None:
     """A new row."""
     event, at = recorded.event, recorded.meta.at
     tx.execute(
-        """INSERT INTO accounts_v1 (stream, version, position, project_id, account_id, email, phone, name,
+        """INSERT INTO accounts_v2 (stream, version, position, project_id, account_id, email, phone, name,
                password_hash, password_updated_at, created_at, updated_at, accessed_at)
            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (stream) DO NOTHING""",
         (
@@ -106,82 +115,169 @@ def signed_up(tx: Tx, recorded: Recorded[events.SignedUp]) -> None:
     )
 
 
-@projection.on(events.TargetAdded)
-def target_added(tx: Tx, recorded: Recorded[events.TargetAdded]) -> None:
-    """One more entry in ``targets``, in the order of the events."""
-    event = recorded.event
-    target = to_json(
-        [
-            {
-                "target_id": event.target_id,
-                "provider_type": event.provider_type,
-                "identifier": event.identifier,
-                "created_at": recorded.meta.at.isoformat(),
-            }
-        ]
-    ).decode()
-    tx.execute(
-        """UPDATE accounts_v1 SET targets = (targets::jsonb || %s::jsonb)::text, version = %s, updated_at = %s
-           WHERE stream = %s AND version < %s""",
-        (target, *_change(recorded)),
-    )
-
-
 @projection.on(events.NameChanged)
 def name_changed(tx: Tx, recorded: Recorded[events.NameChanged]) -> None:
     """Another name."""
-    tx.execute(
-        "UPDATE accounts_v1 SET name = %s, version = %s, updated_at = %s WHERE stream = %s AND version < %s",
-        (recorded.event.name, *_change(recorded)),
-    )
+    _change(tx, recorded, "name = %s", recorded.event.name)
 
 
 @projection.on(events.PrefsUpdated)
 def prefs_updated(tx: Tx, recorded: Recorded[events.PrefsUpdated]) -> None:
     """Other preferences, kept as JSON text so that keys stay in the order they came in."""
-    tx.execute(
-        "UPDATE accounts_v1 SET prefs = %s, version = %s, updated_at = %s WHERE stream = %s AND version < %s",
-        (to_json(recorded.event.prefs).decode(), *_change(recorded)),
+    _change(tx, recorded, "prefs = %s", to_json(recorded.event.prefs).decode())
+
+
+@projection.on(events.EmailChanged)
+def email_changed(tx: Tx, recorded: Recorded[events.EmailChanged]) -> None:
+    """Another address, not verified."""
+    _change(tx, recorded, "email = %s, email_verified = false", recorded.event.email)
+
+
+@projection.on(events.PhoneChanged)
+def phone_changed(tx: Tx, recorded: Recorded[events.PhoneChanged]) -> None:
+    """Another number, not verified."""
+    _change(tx, recorded, "phone = %s, phone_verified = false", recorded.event.phone)
+
+
+@projection.on(events.PasswordChanged)
+def password_changed(tx: Tx, recorded: Recorded[events.PasswordChanged]) -> None:
+    """Another password."""
+    _change(
+        tx, recorded, "password_hash = %s, password_updated_at = %s", recorded.event.password_hash, recorded.meta.at
     )
 
 
-@projection.on(events.LabelAdded)
-def label_added(tx: Tx, recorded: Recorded[events.LabelAdded]) -> None:
-    """One more label, at the end."""
-    tx.execute(
-        """UPDATE accounts_v1 SET labels = array_append(labels, %s), version = %s, updated_at = %s
-           WHERE stream = %s AND version < %s""",
-        (recorded.event.label, *_change(recorded)),
-    )
-
-
-@projection.on(events.LabelRemoved)
-def label_removed(tx: Tx, recorded: Recorded[events.LabelRemoved]) -> None:
-    """One label less."""
-    tx.execute(
-        """UPDATE accounts_v1 SET labels = array_remove(labels, %s), version = %s, updated_at = %s
-           WHERE stream = %s AND version < %s""",
-        (recorded.event.label, *_change(recorded)),
-    )
+@projection.on(events.PasswordRehashed)
+def password_rehashed(tx: Tx, recorded: Recorded[events.PasswordRehashed]) -> None:
+    """The same password, hashed otherwise."""
+    _change(tx, recorded, "password_hash = %s", recorded.event.password_hash)
 
 
 @projection.on(events.VerifiedEmail)
 def verified_email(tx: Tx, recorded: Recorded[events.VerifiedEmail]) -> None:
     """The address counts as verified."""
-    _set_email_verified(tx, recorded, verified=True)
+    _change(tx, recorded, "email_verified = true")
 
 
 @projection.on(events.EmailVerificationRevoked)
 def email_verification_revoked(tx: Tx, recorded: Recorded[events.EmailVerificationRevoked]) -> None:
     """The address no longer counts as verified."""
-    _set_email_verified(tx, recorded, verified=False)
+    _change(tx, recorded, "email_verified = false")
+
+
+@projection.on(events.VerifiedPhone)
+def verified_phone(tx: Tx, recorded: Recorded[events.VerifiedPhone]) -> None:
+    """The number counts as verified."""
+    _change(tx, recorded, "phone_verified = true")
+
+
+@projection.on(events.PhoneVerificationRevoked)
+def phone_verification_revoked(tx: Tx, recorded: Recorded[events.PhoneVerificationRevoked]) -> None:
+    """The number no longer counts as verified."""
+    _change(tx, recorded, "phone_verified = false")
+
+
+@projection.on(events.AccountBlocked)
+def account_blocked(tx: Tx, recorded: Recorded[events.AccountBlocked]) -> None:
+    """Not active."""
+    _change(tx, recorded, "active = false")
+
+
+@projection.on(events.AccountUnblocked)
+def account_unblocked(tx: Tx, recorded: Recorded[events.AccountUnblocked]) -> None:
+    """Active again."""
+    _change(tx, recorded, "active = true")
+
+
+@projection.on(events.MfaSwitchedOn)
+def mfa_switched_on(tx: Tx, recorded: Recorded[events.MfaSwitchedOn]) -> None:
+    """Two factors wanted."""
+    _change(tx, recorded, "mfa = true")
+
+
+@projection.on(events.MfaSwitchedOff)
+def mfa_switched_off(tx: Tx, recorded: Recorded[events.MfaSwitchedOff]) -> None:
+    """One factor will do."""
+    _change(tx, recorded, "mfa = false")
+
+
+@projection.on(events.AuthenticatorVerified)
+def authenticator_verified(tx: Tx, recorded: Recorded[events.AuthenticatorVerified]) -> None:
+    """It has an authenticator."""
+    _change(tx, recorded, "totp = true")
+
+
+@projection.on(events.AuthenticatorRemoved)
+def authenticator_removed(tx: Tx, recorded: Recorded[events.AuthenticatorRemoved]) -> None:
+    """It has no authenticator."""
+    _change(tx, recorded, "totp = false")
+
+
+@projection.on(events.ImpersonatorAppointed)
+def impersonator_appointed(tx: Tx, recorded: Recorded[events.ImpersonatorAppointed]) -> None:
+    """It may act as others."""
+    _change(tx, recorded, "impersonator = true")
+
+
+@projection.on(events.ImpersonatorDismissed)
+def impersonator_dismissed(tx: Tx, recorded: Recorded[events.ImpersonatorDismissed]) -> None:
+    """It may act as itself only."""
+    _change(tx, recorded, "impersonator = false")
+
+
+@projection.on(events.LabelAdded)
+def label_added(tx: Tx, recorded: Recorded[events.LabelAdded]) -> None:
+    """One more label, at the end."""
+    _change(tx, recorded, "labels = array_append(labels, %s)", recorded.event.label)
+
+
+@projection.on(events.LabelRemoved)
+def label_removed(tx: Tx, recorded: Recorded[events.LabelRemoved]) -> None:
+    """One label less."""
+    _change(tx, recorded, "labels = array_remove(labels, %s)", recorded.event.label)
+
+
+@projection.on(events.TargetAdded)
+def target_added(tx: Tx, recorded: Recorded[events.TargetAdded]) -> None:
+    """One more entry in ``targets``, in the order of the events."""
+    event, at = recorded.event, recorded.meta.at.isoformat()
+    target = {**event.model_dump(mode="json"), "created_at": at, "updated_at": at}
+    _change(tx, recorded, "targets = (targets::jsonb || %s::jsonb)::text", to_json([target]).decode())
+
+
+@projection.on(events.TargetChanged)
+def target_changed(tx: Tx, recorded: Recorded[events.TargetChanged]) -> None:
+    """An entry of ``targets`` changed in its place."""
+    event = recorded.event
+    changed = {**event.model_dump(mode="json"), "updated_at": recorded.meta.at.isoformat()}
+    _change(
+        tx,
+        recorded,
+        """targets = (SELECT COALESCE(jsonb_agg(CASE WHEN t ->> 'target_id' = %s THEN t || %s::jsonb ELSE t END
+                      ORDER BY n), '[]')
+                      FROM jsonb_array_elements(targets::jsonb) WITH ORDINALITY AS each (t, n))::text""",
+        event.target_id,
+        to_json(changed).decode(),
+    )
+
+
+@projection.on(events.TargetRemoved)
+def target_removed(tx: Tx, recorded: Recorded[events.TargetRemoved]) -> None:
+    """One entry of ``targets`` less."""
+    _drop_targets(tx, recorded, to_json({"target_id": recorded.event.target_id}).decode())
+
+
+@projection.on(events.SessionDeleted)
+def session_deleted(tx: Tx, recorded: Recorded[events.SessionDeleted]) -> None:
+    """Its push targets ended with it; mostly there is none and the row stays as it is."""
+    _drop_targets(tx, recorded, to_json({"session_id": recorded.event.session_id}).decode())
 
 
 @projection.on(events.Accessed)
 def accessed(tx: Tx, recorded: Recorded[events.Accessed]) -> None:
     """Used just now. The account did not change: ``updated_at`` stays."""
     tx.execute(
-        "UPDATE accounts_v1 SET accessed_at = %s, version = %s WHERE stream = %s AND version < %s",
+        "UPDATE accounts_v2 SET accessed_at = %s, version = %s WHERE stream = %s AND version < %s",
         (recorded.meta.at, recorded.stream_version, recorded.stream, recorded.stream_version),
     )
 
@@ -190,28 +286,35 @@ def accessed(tx: Tx, recorded: Recorded[events.Accessed]) -> None:
 def account_deleted(tx: Tx, recorded: Recorded[events.AccountDeleted]) -> None:
     """No row."""
     tx.execute(
-        "DELETE FROM accounts_v1 WHERE stream = %s AND version < %s",
+        "DELETE FROM accounts_v2 WHERE stream = %s AND version < %s",
         (recorded.stream, recorded.stream_version),
     )
 
 
-def _set_email_verified(
-    tx: Tx, recorded: Recorded[events.VerifiedEmail | events.EmailVerificationRevoked], *, verified: bool
-) -> None:
+def _change(tx: Tx, recorded: Recorded[events.AccountEvent], assignments: LiteralString, *values: object) -> None:
+    """These assignments, on the row as it was before the event."""
+    version = recorded.stream_version
     tx.execute(
-        "UPDATE accounts_v1 SET email_verified = %s, version = %s, updated_at = %s WHERE stream = %s AND version < %s",
-        (verified, *_change(recorded)),
+        f"UPDATE accounts_v2 SET {assignments}, version = %s, updated_at = %s WHERE stream = %s AND version < %s",
+        (*values, version, recorded.meta.at, recorded.stream, version),
     )
 
 
-def _change(recorded: Recorded[events.AccountEvent]) -> tuple[int, datetime, str, int]:
-    """The parameters every change ends with."""
-    return recorded.stream_version, recorded.meta.at, recorded.stream, recorded.stream_version
+def _drop_targets(tx: Tx, recorded: Recorded[events.AccountEvent], like: str) -> None:
+    """Without the targets that have these fields; no change where there is none."""
+    version = recorded.stream_version
+    tx.execute(
+        """UPDATE accounts_v2 SET targets = (SELECT COALESCE(jsonb_agg(t ORDER BY n) FILTER (WHERE NOT t @> %s::jsonb),
+               '[]') FROM jsonb_array_elements(targets::jsonb) WITH ORDINALITY AS each (t, n))::text,
+               version = %s, updated_at = %s
+           WHERE stream = %s AND version < %s AND targets::jsonb @> jsonb_build_array(%s::jsonb)""",
+        (like, version, recorded.meta.at, recorded.stream, version, like),
+    )
 
 
 # Queries --------------------------------------------------------------------------------------------------------------
 
-_SELECT = f"SELECT {columns(AccountRow)} FROM accounts_v1"
+_SELECT = f"SELECT {columns(AccountRow)} FROM accounts_v2"
 
 BY_STREAM = Lookup(sql=f"{_SELECT} WHERE stream = ANY(%s)", row=AccountRow._make, key=lambda row: (row.stream,))
 
@@ -227,6 +330,12 @@ BY_EMAIL = Lookup(
     key=lambda row: (row.project_id, row.email or ""),
 )
 
+BY_PHONE = Lookup(
+    sql=f"{_SELECT} JOIN unnest(%s::text[], %s::text[]) AS wanted (p, n) ON project_id = p AND phone = n",
+    row=AccountRow._make,
+    key=lambda row: (row.project_id, row.phone or ""),
+)
+
 
 def find(reads: Reads, project_id: str, account_id: str) -> Awaitable[AccountRow | None]:
     """The account with this id in this project, if there is one. The read is on its way when this returns."""
@@ -236,6 +345,11 @@ def find(reads: Reads, project_id: str, account_id: str) -> Awaitable[AccountRow
 async def find_by_email(reads: Reads, project_id: str, email: str) -> AccountRow | None:
     """The account that signs in with this (lower-case) address, if there is one."""
     return await reads.load(BY_EMAIL, (project_id, email))
+
+
+async def find_by_phone(reads: Reads, project_id: str, phone: str) -> AccountRow | None:
+    """The account with this number, if there is one."""
+    return await reads.load(BY_PHONE, (project_id, phone))
 
 
 async def get(reads: Reads, project_id: str, account_id: str) -> AccountRow:
@@ -285,7 +399,7 @@ async def list_accounts(
     total = 0
     if with_total:
         counted = await reads.fetch(
-            f"SELECT count(*) FROM (SELECT 1 FROM accounts_v1 WHERE {where} LIMIT {MAX_TOTAL}) AS matching",
+            f"SELECT count(*) FROM (SELECT 1 FROM accounts_v2 WHERE {where} LIMIT {MAX_TOTAL}) AS matching",
             params,
         )
         total = counted[0][0]

@@ -1,28 +1,32 @@
 """Projects and their platforms: what every request is checked against first."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
+
+from pydantic_core import from_json, to_json
 
 from accounts_es.domain.errors import ProjectNotFound
 from accounts_es.domain.event import Recorded
-from accounts_es.domain.project import events
+from accounts_es.domain.project import Policies, events
 from accounts_es.eventstore.projection import Projection, Tx
 from accounts_es.eventstore.reads import Lookup, Reads, columns
 
 projection = Projection(
     name="projects",
-    tables=("projects_v1", "platforms_v1"),
+    tables=("projects_v2", "platforms_v2"),
     ddl="""
-    CREATE TABLE projects_v1 (
+    CREATE TABLE projects_v2 (
         project_id text PRIMARY KEY,
         stream text NOT NULL,
         version bigint NOT NULL,
         name text NOT NULL,
         hostnames text[] NOT NULL DEFAULT '{}',
+        settings text NOT NULL DEFAULT '{}',
         created_at timestamptz NOT NULL
     );
-    CREATE TABLE platforms_v1 (
+    CREATE TABLE platforms_v2 (
         project_id text NOT NULL,
         platform_id text NOT NULL,
         version bigint NOT NULL,
@@ -34,13 +38,36 @@ projection = Projection(
 
 
 class ProjectRow(NamedTuple):
-    """One project. ``hostnames`` are those of its platforms."""
+    """One project. ``hostnames`` are those of its platforms; ``settings`` is a JSON text, see `Rules`."""
 
     project_id: str
     stream: str
     name: str
     hostnames: list[str]
+    settings: str
     created_at: datetime
+
+    @property
+    def rules(self) -> "Rules":
+        """Its settings, read."""
+        return _rules(self.settings)
+
+
+class Rules(NamedTuple):
+    """What a project decided about how people use it. ``mock_phones`` maps numbers to codes."""
+
+    policies: Policies
+    methods_off: frozenset[str]
+    mock_phones: Mapping[str, str]
+
+
+@lru_cache(maxsize=256)
+def _rules(settings: str) -> Rules:
+    stored = from_json(settings)
+    policies = Policies()
+    for policy, changed in stored.get("policies", {}).items():
+        policies = policies.after(policy, changed)
+    return Rules(policies, frozenset(stored.get("methods_off", {})), stored.get("mock_phones", {}))
 
 
 # One function per event -----------------------------------------------------------------------------------------------
@@ -50,7 +77,7 @@ class ProjectRow(NamedTuple):
 def project_created(tx: Tx, recorded: Recorded[events.ProjectCreated]) -> None:
     """A new row."""
     tx.execute(
-        """INSERT INTO projects_v1 (project_id, stream, version, name, created_at) VALUES (%s, %s, %s, %s, %s)
+        """INSERT INTO projects_v2 (project_id, stream, version, name, created_at) VALUES (%s, %s, %s, %s, %s)
            ON CONFLICT (project_id) DO NOTHING""",
         (
             recorded.event.project_id,
@@ -67,7 +94,7 @@ def platform_added(tx: Tx, recorded: Recorded[events.PlatformAdded]) -> None:
     """One more platform."""
     event, project = recorded.event, recorded.meta.project
     tx.execute(
-        """INSERT INTO platforms_v1 (project_id, platform_id, version, hostname) VALUES (%s, %s, %s, %s)
+        """INSERT INTO platforms_v2 (project_id, platform_id, version, hostname) VALUES (%s, %s, %s, %s)
            ON CONFLICT (project_id, platform_id) DO NOTHING""",
         (project, event.platform_id, recorded.stream_version, event.hostname),
     )
@@ -78,17 +105,70 @@ def platform_added(tx: Tx, recorded: Recorded[events.PlatformAdded]) -> None:
 def platform_removed(tx: Tx, recorded: Recorded[events.PlatformRemoved]) -> None:
     """One platform less."""
     tx.execute(
-        "DELETE FROM platforms_v1 WHERE project_id = %s AND platform_id = %s AND version < %s",
+        "DELETE FROM platforms_v2 WHERE project_id = %s AND platform_id = %s AND version < %s",
         (recorded.meta.project, recorded.event.platform_id, recorded.stream_version),
     )
     _refresh_hostnames(tx, recorded)
 
 
+@projection.on(events.PolicyChanged)
+def policy_changed(tx: Tx, recorded: Recorded[events.PolicyChanged]) -> None:
+    """The settings named, over those set before."""
+    event = recorded.event
+    _merge(tx, recorded, "policies", event.policy, to_json(event.settings).decode())
+
+
+@projection.on(events.AuthMethodSwitched)
+def auth_method_switched(tx: Tx, recorded: Recorded[events.AuthMethodSwitched]) -> None:
+    """One more or one less of the methods that are off."""
+    event = recorded.event
+    if event.enabled:
+        _cut(tx, recorded, "methods_off", event.method)
+    else:
+        _merge(tx, recorded, "methods_off", event.method, "{}")
+
+
+@projection.on(events.MockPhoneAdded)
+def mock_phone_added(tx: Tx, recorded: Recorded[events.MockPhoneAdded]) -> None:
+    """A number and its code."""
+    _merge(tx, recorded, "mock_phones", recorded.event.number, to_json(recorded.event.otp).decode())
+
+
+@projection.on(events.MockPhoneRemoved)
+def mock_phone_removed(tx: Tx, recorded: Recorded[events.MockPhoneRemoved]) -> None:
+    """The number is gone."""
+    _cut(tx, recorded, "mock_phones", recorded.event.number)
+
+
+def _merge(tx: Tx, recorded: Recorded[events.ProjectEvent], group: str, key: str, value: str) -> None:
+    """Set a key of a group of the settings; an object goes over the one that is there."""
+    version = recorded.stream_version
+    tx.execute(
+        """UPDATE projects_v2 SET version = %s, settings = (settings::jsonb || jsonb_build_object(%s::text,
+               COALESCE(settings::jsonb -> %s::text, '{}') || jsonb_build_object(%s::text,
+                   CASE WHEN jsonb_typeof(%s::jsonb) = 'object'
+                        THEN COALESCE(settings::jsonb -> %s::text -> %s::text, '{}') || %s::jsonb
+                        ELSE %s::jsonb END)))::text
+           WHERE stream = %s AND version < %s""",
+        (version, group, group, key, value, group, key, value, value, recorded.stream, version),
+    )
+
+
+def _cut(tx: Tx, recorded: Recorded[events.ProjectEvent], group: str, key: str) -> None:
+    """Take a key out of a group of the settings."""
+    version = recorded.stream_version
+    tx.execute(
+        """UPDATE projects_v2 SET version = %s, settings = (settings::jsonb #- ARRAY[%s, %s])::text
+           WHERE stream = %s AND version < %s""",
+        (version, group, key, recorded.stream, version),
+    )
+
+
 def _refresh_hostnames(tx: Tx, recorded: Recorded[events.ProjectEvent]) -> None:
     tx.execute(
-        """UPDATE projects_v1 SET version = %s, hostnames = COALESCE(
-               (SELECT array_agg(p.hostname ORDER BY p.version) FROM platforms_v1 AS p
-                WHERE p.project_id = projects_v1.project_id), '{}')
+        """UPDATE projects_v2 SET version = %s, hostnames = COALESCE(
+               (SELECT array_agg(p.hostname ORDER BY p.version) FROM platforms_v2 AS p
+                WHERE p.project_id = projects_v2.project_id), '{}')
            WHERE stream = %s AND version < %s""",
         (recorded.stream_version, recorded.stream, recorded.stream_version),
     )
@@ -96,7 +176,7 @@ def _refresh_hostnames(tx: Tx, recorded: Recorded[events.ProjectEvent]) -> None:
 
 # Queries --------------------------------------------------------------------------------------------------------------
 
-_SELECT = f"SELECT {columns(ProjectRow)} FROM projects_v1"
+_SELECT = f"SELECT {columns(ProjectRow)} FROM projects_v2"
 
 BY_ID = Lookup(sql=f"{_SELECT} WHERE project_id = ANY(%s)", row=ProjectRow._make, key=lambda row: (row.project_id,))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 from accounts_es.domain.account import events
 from accounts_es.domain.errors import UserSessionNotFound
@@ -12,9 +12,9 @@ from accounts_es.eventstore.reads import Lookup, Reads, columns
 
 projection = Projection(
     name="sessions",
-    tables=("sessions_v1",),
+    tables=("sessions_v2",),
     ddl="""
-    CREATE TABLE sessions_v1 (
+    CREATE TABLE sessions_v2 (
         stream text NOT NULL,
         session_id text NOT NULL,
         version bigint NOT NULL,
@@ -29,15 +29,16 @@ projection = Projection(
         created_at timestamptz NOT NULL,
         updated_at timestamptz NOT NULL,
         expires_at timestamptz NOT NULL,
+        factor_shown_at timestamptz,
         PRIMARY KEY (stream, session_id)
     );
-    CREATE UNIQUE INDEX sessions_v1_secret ON sessions_v1 (secret_hash);
+    CREATE UNIQUE INDEX sessions_v2_secret ON sessions_v2 (secret_hash);
     """,
 )
 
 
 class SessionRow(NamedTuple):
-    """One session. ``stream`` is that of its account."""
+    """One session. ``stream`` is that of its account, ``factor_shown_at`` when it last showed a second factor."""
 
     stream: str
     session_id: str
@@ -52,6 +53,7 @@ class SessionRow(NamedTuple):
     created_at: datetime
     updated_at: datetime
     expires_at: datetime
+    factor_shown_at: datetime | None
 
 
 class SessionKey(NamedTuple):
@@ -61,6 +63,8 @@ class SessionKey(NamedTuple):
     session_id: str
     secret_hash: str
     expires_at: datetime
+    factors: list[str]
+    factor_shown_at: datetime | None
 
 
 # One function per event -----------------------------------------------------------------------------------------------
@@ -71,7 +75,7 @@ def session_created(tx: Tx, recorded: Recorded[events.SessionCreated]) -> None:
     """A new row."""
     event, meta = recorded.event, recorded.meta
     tx.execute(
-        """INSERT INTO sessions_v1 (stream, session_id, version, position, project_id, secret_hash, provider,
+        """INSERT INTO sessions_v2 (stream, session_id, version, position, project_id, secret_hash, provider,
                provider_uid, factors, ip, user_agent, created_at, updated_at, expires_at)
            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
            ON CONFLICT (stream, session_id) DO NOTHING""",
@@ -94,11 +98,45 @@ def session_created(tx: Tx, recorded: Recorded[events.SessionCreated]) -> None:
     )
 
 
+@projection.on(events.SessionExtended)
+def session_extended(tx: Tx, recorded: Recorded[events.SessionExtended]) -> None:
+    """A later end."""
+    _change(tx, recorded, recorded.event.session_id, "expires_at = %s", recorded.event.expires_at)
+
+
+@projection.on(events.SessionFactorAdded)
+def session_factor_added(tx: Tx, recorded: Recorded[events.SessionFactorAdded]) -> None:
+    """One more factor, once."""
+    factor = recorded.event.factor
+    _change(tx, recorded, recorded.event.session_id, _WITH_FACTOR, factor, factor)
+
+
+@projection.on(events.ChallengePassed)
+def challenge_passed(tx: Tx, recorded: Recorded[events.ChallengePassed]) -> None:
+    """One more factor, once, and shown just now."""
+    factor, at = recorded.event.factor, recorded.meta.at
+    _change(tx, recorded, recorded.event.session_id, f"{_WITH_FACTOR}, factor_shown_at = %s", factor, factor, at)
+
+
+_WITH_FACTOR: LiteralString = "factors = CASE WHEN %s = ANY (factors) THEN factors ELSE array_append(factors, %s) END"
+
+
+def _change(
+    tx: Tx, recorded: Recorded[events.AccountEvent], session_id: str, assignments: LiteralString, *values: object
+) -> None:
+    version = recorded.stream_version
+    tx.execute(
+        f"""UPDATE sessions_v2 SET {assignments}, version = %s, updated_at = %s
+            WHERE stream = %s AND session_id = %s AND version < %s""",
+        (*values, version, recorded.meta.at, recorded.stream, session_id, version),
+    )
+
+
 @projection.on(events.SessionDeleted)
 def session_deleted(tx: Tx, recorded: Recorded[events.SessionDeleted]) -> None:
     """No row."""
     tx.execute(
-        "DELETE FROM sessions_v1 WHERE stream = %s AND session_id = %s AND version < %s",
+        "DELETE FROM sessions_v2 WHERE stream = %s AND session_id = %s AND version < %s",
         (recorded.stream, recorded.event.session_id, recorded.stream_version),
     )
 
@@ -107,17 +145,17 @@ def session_deleted(tx: Tx, recorded: Recorded[events.SessionDeleted]) -> None:
 def account_deleted(tx: Tx, recorded: Recorded[events.AccountDeleted]) -> None:
     """No rows."""
     tx.execute(
-        "DELETE FROM sessions_v1 WHERE stream = %s AND version < %s",
+        "DELETE FROM sessions_v2 WHERE stream = %s AND version < %s",
         (recorded.stream, recorded.stream_version),
     )
 
 
 # Queries --------------------------------------------------------------------------------------------------------------
 
-_SELECT = f"SELECT {columns(SessionRow)} FROM sessions_v1"
+_SELECT = f"SELECT {columns(SessionRow)} FROM sessions_v2"
 
 BY_SECRET = Lookup(
-    sql=f"SELECT {columns(SessionKey)} FROM sessions_v1 WHERE secret_hash = ANY(%s)",
+    sql=f"SELECT {columns(SessionKey)} FROM sessions_v2 WHERE secret_hash = ANY(%s)",
     row=SessionKey._make,
     key=lambda row: (row.secret_hash,),
 )

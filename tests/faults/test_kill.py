@@ -114,7 +114,7 @@ def examine(server: Server, writers: list[Writer]) -> None:
             """SELECT count(*) FROM (SELECT request_id FROM log.accounts_events WHERE operation = 'users.create'
                GROUP BY request_id HAVING count(*) <> 2) AS half"""
         ).fetchone()
-        prefs = dict(owner.execute("SELECT account_id, prefs FROM read.accounts_v1").fetchall())
+        prefs = dict(owner.execute("SELECT account_id, prefs FROM read.accounts_v2").fetchall())
     for writer in writers:
         lost = {request for request, events in writer.acknowledged.items() if stored.get(request) != events}
         assert lost == set()

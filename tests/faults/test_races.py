@@ -48,7 +48,7 @@ async def test_T31_of_200_sign_ups_with_one_address_one_succeeds(
     answers = await asyncio.gather(*(sign_up(nth) for nth in range(200)))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 199}
     assert {answer.json()["type"] for answer in answers if answer.status_code == 409} == {"user_already_exists"}
-    assert len(rows(server, "SELECT 1 FROM read.accounts_v1 WHERE email = 'one@example.com'")) == 1
+    assert len(rows(server, "SELECT 1 FROM read.accounts_v2 WHERE email = 'one@example.com'")) == 1
 
 
 async def test_T31_a_freed_address_has_one_new_owner(server: Server, clients: list[httpx.AsyncClient]) -> None:
@@ -77,10 +77,10 @@ async def test_T30_fifty_writers_of_one_account_lose_no_update(
     written = rows(
         server,
         """SELECT originator_version FROM log.accounts_events WHERE operation = 'users.updatePrefs'
-           AND originator_id = (SELECT stream FROM read.accounts_v1 WHERE account_id = 'shared')""",
+           AND originator_id = (SELECT stream FROM read.accounts_v2 WHERE account_id = 'shared')""",
     )
     assert sorted(version for (version,) in written) == list(range(2, 52))
-    last = rows(server, "SELECT prefs, version FROM read.accounts_v1 WHERE account_id = 'shared'")
+    last = rows(server, "SELECT prefs, version FROM read.accounts_v2 WHERE account_id = 'shared'")
     assert last[0][1] == 51
     assert (await clients[1].get("/users/shared/prefs")).json() == httpx.Response(200, text=str(last[0][0])).json()
 

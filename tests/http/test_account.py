@@ -147,7 +147,7 @@ def test_T18_every_sign_in_has_a_new_secret_of_which_only_a_fingerprint_is_kept(
         session = server_side.ask("POST", "/account/sessions/email", email=jane.email, password=PASSWORD).json()
         secrets.add(session["secret"])
         stored = world.log.connection.execute(
-            "SELECT to_jsonb(s)::text FROM read.sessions_v1 AS s WHERE session_id = %s", (session["$id"],)
+            "SELECT to_jsonb(s)::text FROM read.sessions_v2 AS s WHERE session_id = %s", (session["$id"],)
         ).fetchone()
         assert stored is not None
         assert session["secret"] not in stored[0]
@@ -187,7 +187,7 @@ def test_whoever_was_here_a_day_ago_is_seen_again(world: World, jane: Person) ->
     assert world.log.of(jane.ask("GET", "/account")) == []
     with world.log.connection.transaction():
         world.log.connection.execute(
-            "UPDATE read.accounts_v1 SET accessed_at = now() - interval '25 hours' WHERE account_id = %s",
+            "UPDATE read.accounts_v2 SET accessed_at = now() - interval '25 hours' WHERE account_id = %s",
             (jane.account_id,),
         )
     # The read model says so, the events say otherwise: nothing is recorded, and nothing fails.

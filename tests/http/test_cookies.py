@@ -210,6 +210,6 @@ def test_a_secret_changed_in_any_way_is_nobody(world: World, jane: Person) -> No
 
 def test_an_expired_session_is_nobody(world: World, jane: Person) -> None:
     world.log.connection.execute(
-        "UPDATE read.sessions_v1 SET expires_at = now() - interval '1 second' WHERE session_id = %s", (jane.session_id,)
+        "UPDATE read.sessions_v2 SET expires_at = now() - interval '1 second' WHERE session_id = %s", (jane.session_id,)
     )
     assert jane.ask("GET", "/account").status_code == 401

@@ -84,7 +84,7 @@ def test_T30_people_who_write_through_both_servers_at_once_lose_nothing(world: W
     with ThreadPoolExecutor(8) as together:
         assert list(together.map(rename, range(80))) == [200] * 80
     stream = world.log.connection.execute(
-        "SELECT stream, version, name FROM read.accounts_v1 WHERE account_id = %s", (jane.account_id,)
+        "SELECT stream, version, name FROM read.accounts_v2 WHERE account_id = %s", (jane.account_id,)
     ).fetchone()
     assert stream is not None
     events = list(world.log.read("originator_id = %s", stream[0]))

@@ -156,7 +156,7 @@ def test_a_failure_tells_the_caller_nothing_and_the_log_no_value(database: str, 
         guest = server.client()
         account = {"email": f"{canaries.private('email')}@example.org", "password": canaries.secret("password")}
         assert guest.ask("POST", "/account", userId="walter", name=canaries.private("name"), **account).is_success
-        log.connection.execute("ALTER TABLE read.accounts_v1 RENAME COLUMN email TO broken")
+        log.connection.execute("ALTER TABLE read.accounts_v2 RENAME COLUMN email TO broken")
 
         answers = [
             guest.ask("POST", "/account/sessions/email", **account),
@@ -178,7 +178,7 @@ def test_a_failure_tells_the_caller_nothing_and_the_log_no_value(database: str, 
         failures = [json.loads(line) for line in logged.splitlines()]
         assert {each.get("request") for each in failures} >= {answer.headers["x-request-id"] for answer in answers}
         assert all("exception" in each and each["at"] for each in failures if each["level"] == "error")
-        log.connection.execute("ALTER TABLE read.accounts_v1 RENAME COLUMN broken TO email")
+        log.connection.execute("ALTER TABLE read.accounts_v2 RENAME COLUMN broken TO email")
         assert guest.ask("POST", "/account/sessions/email", **account).status_code == 201
 
 
@@ -189,7 +189,7 @@ def test_a_row_that_cannot_be_read_fails_its_own_request_alone(database: str, tm
         for each in ("good", "bad"):
             assert operator.ask("POST", "/users", userId=each).status_code == 201
         broken = "{" + canaries.private("broken prefs")
-        log.connection.execute("UPDATE read.accounts_v1 SET prefs = %s WHERE account_id = 'bad'", (broken,))
+        log.connection.execute("UPDATE read.accounts_v2 SET prefs = %s WHERE account_id = 'bad'", (broken,))
         assert operator.ask("GET", "/users/bad/prefs").status_code == 500
         assert operator.ask("GET", "/users/good/prefs").status_code == 200
         assert found(server.logged.encode(), canaries.personal) == []

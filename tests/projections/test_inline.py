@@ -10,6 +10,8 @@ import projections
 from accounts_es.application import Application
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.event import Metadata
+from accounts_es.domain.project import PROJECT
+from accounts_es.domain.project import commands as project_commands
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.projection import Projection, Tx
@@ -21,7 +23,7 @@ SIGN_UP: dict[str, Any] = {"account_id": "jane", "email": "jane@example.com", "e
 
 
 def counts(conninfo: str) -> dict[str, int]:
-    tables = ("log.accounts_events", "log.claims", "log.subject_keys", "read.accounts_v1", "read.sessions_v1")
+    tables = ("log.accounts_events", "log.claims", "log.subject_keys", "read.accounts_v2", "read.sessions_v2")
     with psycopg.connect(conninfo) as owner:
         found = {}
         for table in tables:
@@ -95,8 +97,25 @@ async def test_T42_a_break_at_any_statement_leaves_nothing_and_the_next_try_ever
     after = counts(database)
     assert {table: after[table] - before[table] for table in after} == {
         "log.accounts_events": 4,
-        "log.claims": 2,
+        "log.claims": 4,
         "log.subject_keys": 1,
-        "read.accounts_v1": 1,
-        "read.sessions_v1": 1,
+        "read.accounts_v2": 1,
+        "read.sessions_v2": 1,
     }
+
+
+async def test_the_settings_of_a_project_are_read_as_they_were_decided(application: Application, meta: Meta) -> None:
+    async def decide(command, **arguments: object) -> projections.projects.Rules:
+        await application.execute(meta(), PROJECT, "project-default", command, **arguments)
+        return (await projections.projects.get(application.log.reads, "default")).rules
+
+    await decide(project_commands.create_project, project_id="default", name="D")
+    await decide(project_commands.change_policy, policy="password_strength", settings={"min": 12})
+    rules = await decide(project_commands.change_policy, policy="password_strength", settings={"number": True})
+    assert (rules.policies.password_strength.min, rules.policies.password_strength.number) == (12, True)
+    await decide(project_commands.switch_auth_method, method="jwt", enabled=False)
+    rules = await decide(project_commands.add_mock_phone, number="+4930901820", otp="123456")
+    assert (rules.methods_off, rules.mock_phones) == ({"jwt"}, {"+4930901820": "123456"})
+    await decide(project_commands.switch_auth_method, method="jwt", enabled=True)
+    rules = await decide(project_commands.remove_mock_phone, number="+4930901820")
+    assert (rules.methods_off, rules.mock_phones) == (frozenset(), {})

@@ -93,10 +93,10 @@ async def test_verify_finds_a_row_that_somebody_changed(
 ) -> None:
     await populate(application, meta, accounts=3)
     with psycopg.connect(database) as owner:
-        owner.execute("UPDATE read.accounts_v1 SET name = 'forged' WHERE account_id = 'a1'")
+        owner.execute("UPDATE read.accounts_v2 SET name = 'forged' WHERE account_id = 'a1'")
     _, difference = verify(database, master, projections.ALL)
     assert difference is not None
-    assert (difference.table, difference.key, difference.rows) == ("accounts_v1", {"stream": "account-1"}, 1)
+    assert (difference.table, difference.key, difference.rows) == ("accounts_v2", {"stream": "account-1"}, 1)
     assert difference.live is not None
     assert difference.live["name"] == "forged"
     assert difference.rebuilt is not None
@@ -109,7 +109,7 @@ async def test_verify_finds_a_row_that_no_event_explains(
     await populate(application, meta, accounts=1)
     with psycopg.connect(database) as owner:
         owner.execute(
-            """INSERT INTO read.projects_v1 (project_id, stream, version, name, created_at)
+            """INSERT INTO read.projects_v2 (project_id, stream, version, name, created_at)
                VALUES ('ghost', 'project-ghost', 1, 'Ghost', now())"""
         )
     _, difference = verify(database, master, projections.ALL)
@@ -123,7 +123,7 @@ async def test_a_rebuild_starts_over_after_one_that_was_killed(
 ) -> None:
     await populate(application, meta, accounts=2)
     with psycopg.connect(database) as owner:
-        owner.execute("CREATE SCHEMA read_next; CREATE TABLE read_next.accounts_v1 (half int); CREATE SCHEMA read_old")
+        owner.execute("CREATE SCHEMA read_next; CREATE TABLE read_next.accounts_v2 (half int); CREATE SCHEMA read_old")
     before = hashes(database)
     rebuild(database, master, projections.ALL)
     assert hashes(database) == before
@@ -159,7 +159,7 @@ async def test_one_read_model_can_be_filled_alone(
     await populate(application, meta, accounts=3)
     before = hashes(database)
     with psycopg.connect(database) as owner:
-        owner.execute("TRUNCATE read.accounts_v1")
+        owner.execute("TRUNCATE read.accounts_v2")
     fill(database, master, projections.ALL, ["accounts"])
     assert hashes(database) == before
 
@@ -198,6 +198,20 @@ STEPS = st.one_of(
     st.tuples(st.just("labels"), IDS, st.lists(st.sampled_from(["p", "q", "r"]), max_size=4)),
     st.tuples(st.just("verify"), IDS, st.booleans()),
     st.tuples(st.just("session"), IDS),
+    st.tuples(st.just("email"), IDS, EMAILS),
+    st.tuples(st.just("phone"), IDS, st.sampled_from([None, "+4930901820", "+4930901821"])),
+    st.tuples(st.just("password"), IDS),
+    st.tuples(st.just("active"), IDS, st.booleans()),
+    st.tuples(st.just("mfa"), IDS, st.booleans()),
+    st.tuples(st.just("authenticator"), IDS),
+    st.tuples(st.just("challenge"), IDS),
+    st.tuples(st.just("target"), IDS),
+    st.tuples(st.just("rename_targets"), IDS, NAMES),
+    st.tuples(st.just("remove_target"), IDS),
+    st.tuples(st.just("identity"), IDS, st.sampled_from(["1", "2"])),
+    st.tuples(st.just("policy"), st.sampled_from(["session_limit", "user_limit"]), st.integers(0, 3)),
+    st.tuples(st.just("method"), st.sampled_from(["anonymous", "jwt"]), st.booleans()),
+    st.tuples(st.just("mock_phone"), st.sampled_from(["+4930901820", "+4930901821"]), st.booleans()),
     st.tuples(st.just("end"), IDS),
     st.tuples(st.just("delete"), IDS),
     st.tuples(st.just("platform"), st.sampled_from(["one.example", "two.example"])),
@@ -234,8 +248,8 @@ class History:
                 command |= {"session_id": f"s{self.made}", "secret_hash": f"h{self.made}", "expires_at": EXPIRY}
                 await self._run(fresh, commands.sign_up_anonymously, **command)
             self.streams[name] = fresh
-        elif kind in {"platform", "no_platform"}:
-            await self._platform(kind, name)
+        elif kind in {"platform", "no_platform", "policy", "method", "mock_phone"}:
+            await self._on_project(kind, name, *args[1:])
         else:
             await self._on_account(kind, self.streams.get(name, "account-none"), *args[1:])
 
@@ -260,18 +274,70 @@ class History:
                     expires_at=EXPIRY,
                     limit=3,
                 )
+            case "email":
+                await self._run(stream, commands.change_email, email=args[0], target_id=f"e{self.made}")
+            case "phone":
+                await self._run(stream, commands.change_phone, phone=args[0], target_id=f"p{self.made}")
+            case "password":
+                await self._run(stream, commands.change_password, password_hash=f"hash {self.made}")
+            case "active":
+                await self._run(stream, commands.set_active, active=args[0])
+            case "mfa":
+                await self._run(stream, commands.switch_mfa, on=args[0], session_id=await self._session(stream))
+            case "authenticator" | "challenge":
+                await self._factor(kind, stream)
+            case "target":
+                session_id = await self._session(stream)
+                device: dict[str, object] = {"target_id": f"d{self.made}", "identifier": f"device {self.made}"}
+                await self._run(stream, commands.add_target, **device, provider_type="push", session_id=session_id)
+            case "rename_targets" | "remove_target":
+                state = (await self.application.load(ACCOUNT, stream)).state
+                target_id = state.targets[0].target_id if state.targets else "none"
+                if kind == "remove_target":
+                    await self._run(stream, commands.remove_target, target_id=target_id)
+                else:
+                    await self._run(stream, commands.change_target, target_id=target_id, name=args[0])
+            case "identity":
+                known = {"provider": "google", "provider_uid": args[0], "access_token": f"t{self.made}"}
+                await self._run(stream, commands.link_identity, identity_id=f"i{self.made}", **known)
             case "end":
                 await self._run(stream, commands.delete_sessions, reason="test")
             case _:
                 await self._run(stream, commands.delete_account)
 
-    async def _platform(self, kind: str, hostname: str) -> None:
-        execute, project = self.application.execute, "project-default"
-        await execute(
-            self.meta(), PROJECT, project, project_commands.add_platform, platform_id=hostname, hostname=hostname
-        )
-        if kind == "no_platform":
-            await execute(self.meta(), PROJECT, project, project_commands.remove_platform, platform_id=hostname)
+    async def _session(self, stream: str) -> str | None:
+        state = (await self.application.load(ACCOUNT, stream)).state
+        return next(iter(state.sessions), None)
+
+    async def _factor(self, kind: str, stream: str) -> None:
+        session_id = await self._session(stream) or "none"
+        if kind == "authenticator":
+            await self._run(stream, commands.add_authenticator, secret=f"seed {self.made}")
+            await self._run(stream, commands.verify_authenticator, steps=[self.made], session_id=session_id)
+            return
+        challenge = {"challenge_id": f"c{self.made}", "factor": "totp"}
+        await self._run(stream, commands.create_challenge, **challenge, expires_at=EXPIRY)
+        answer = {"challenge_id": f"c{self.made}", "steps": [self.made + 1000], "now": NOON}
+        await self._run(stream, commands.pass_challenge, **answer, session_id=session_id)
+
+    async def _on_project(self, kind: str, name: str, *args: object) -> None:
+        match kind:
+            case "policy":
+                await self._decide(project_commands.change_policy, policy=name, settings={"total": args[0]})
+            case "method":
+                await self._decide(project_commands.switch_auth_method, method=name, enabled=args[0])
+            case "mock_phone":
+                if args[0]:
+                    await self._decide(project_commands.add_mock_phone, number=name, otp="123456")
+                else:
+                    await self._decide(project_commands.remove_mock_phone, number=name)
+            case _:
+                await self._decide(project_commands.add_platform, platform_id=name, hostname=name)
+                if kind == "no_platform":
+                    await self._decide(project_commands.remove_platform, platform_id=name)
+
+    async def _decide(self, command: Callable[..., object], **kwargs: object) -> None:
+        await self.application.execute(self.meta(), PROJECT, "project-default", command, **kwargs)  # type: ignore[arg-type]
 
     async def _run(self, stream: str, command: Callable[..., object], **kwargs: object) -> None:
         await self.application.execute(self.meta(), ACCOUNT, stream, command, **kwargs)  # type: ignore[arg-type]

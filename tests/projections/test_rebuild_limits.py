@@ -93,22 +93,22 @@ async def test_T40_an_id_goes_from_hand_to_hand_in_the_order_of_the_log(
     application: Application, owner: Conn, database: str, master: MasterKey, meta: Meta, batch: int
 ) -> None:
     # Nothing but the order keeps two owners of one id apart here.
-    owner.execute("CREATE UNIQUE INDEX one_owner ON read.accounts_v1 (project_id, account_id)")
-    one_owner = "CREATE UNIQUE INDEX one_owner ON accounts_v1 (project_id, account_id);"
+    owner.execute("CREATE UNIQUE INDEX one_owner ON read.accounts_v2 (project_id, account_id)")
+    one_owner = "CREATE UNIQUE INDEX one_owner ON accounts_v2 (project_id, account_id);"
     for nth in range(3):
         stream = f"account-{nth}"
         await application.execute(meta(), ACCOUNT, stream, commands.sign_up, account_id="jane", name=f"Jane {nth}")
         await application.execute(meta(), ACCOUNT, stream, commands.replace_labels, labels=["x", "y"])
         if nth < 2:
             await application.execute(meta(), ACCOUNT, stream, commands.delete_account)
-    before = state_hash(owner, "accounts_v1")
+    before = state_hash(owner, "accounts_v2")
     strict = [
         Projection(each.name, each.tables, each.ddl + one_owner, each.lifecycle, each.handlers)  # type: ignore[arg-type]
         for each in projections.ALL
         if each.name == "accounts"
     ]
     rebuild(database, master, strict, batch=batch)
-    assert state_hash(owner, "accounts_v1") == before
+    assert state_hash(owner, "accounts_v2") == before
 
 
 async def test_a_person_erased_while_read_models_are_rebuilt_does_not_come_back(
@@ -130,7 +130,7 @@ async def test_a_person_erased_while_read_models_are_rebuilt_does_not_come_back(
     with monkeypatch.context() as forgetful:
         forgetful.setattr(key_module, "_CACHED_KEYS", 1)
         rebuild(database, master, projections.ALL, batch=1, progress=erase)
-    assert rows(owner, "SELECT stream FROM read.accounts_v1 ORDER BY 1") == [(f"account-{n}",) for n in (1, 2, 3)]
+    assert rows(owner, "SELECT stream FROM read.accounts_v2 ORDER BY 1") == [(f"account-{n}",) for n in (1, 2, 3)]
     assert verify(database, master, projections.ALL)[1] is None
 
 
@@ -151,17 +151,17 @@ async def test_T44_tables_held_by_somebody_else_are_left_alone_and_writers_go_on
     monkeypatch.setattr(rebuild_module, "_SWAP_ATTEMPTS", 2)
     monkeypatch.setattr(rebuild_module, "_SWAP_PATIENCE", "20ms")
     await application.execute(meta(), ACCOUNT, "account-0", commands.sign_up, account_id="a0", name="N")
-    before = state_hash(owner, "accounts_v1")
+    before = state_hash(owner, "accounts_v2")
     with psycopg.connect(database) as backup:
-        backup.execute("SELECT FROM read.accounts_v1")
+        backup.execute("SELECT FROM read.accounts_v2")
         with pytest.raises(TablesBusy):
             rebuild(database, master, projections.ALL)
         await application.execute(meta(), ACCOUNT, "account-1", commands.sign_up, account_id="a1")
-    owner.execute("DELETE FROM read.accounts_v1 WHERE stream = 'account-1'")
-    assert state_hash(owner, "accounts_v1") == before
+    owner.execute("DELETE FROM read.accounts_v2 WHERE stream = 'account-1'")
+    assert state_hash(owner, "accounts_v2") == before
     # The next one starts over and finds what was lost.
     rebuild(database, master, projections.ALL)
-    assert rows(owner, "SELECT count(*) FROM read.accounts_v1") == [(2,)]
+    assert rows(owner, "SELECT count(*) FROM read.accounts_v2") == [(2,)]
 
 
 async def test_a_read_model_that_fails_says_where_and_changes_nothing(
@@ -169,13 +169,13 @@ async def test_a_read_model_that_fails_says_where_and_changes_nothing(
 ) -> None:
     await application.execute(meta(), ACCOUNT, "account-0", commands.sign_up, account_id="a0", name="N")
     await application.execute(meta(), ACCOUNT, "account-0", commands.change_name, name="M")
-    before = state_hash(owner, "accounts_v1")
-    broken = Projection("accounts", ("accounts_v1",), "CREATE TABLE accounts_v1 (stream text PRIMARY KEY);")
+    before = state_hash(owner, "accounts_v2")
+    broken = Projection("accounts", ("accounts_v2",), "CREATE TABLE accounts_v2 (stream text PRIMARY KEY);")
 
     @broken.on(NameChanged)
     def name_changed(tx: Tx, _recorded: Recorded[NameChanged]) -> None:
-        tx.execute("INSERT INTO accounts_v1 VALUES (NULL)", ())
+        tx.execute("INSERT INTO accounts_v2 VALUES (NULL)", ())
 
     with pytest.raises(BatchFailed, match="up to position 2"):
         rebuild(database, master, [broken])
-    assert state_hash(owner, "accounts_v1") == before
+    assert state_hash(owner, "accounts_v2") == before

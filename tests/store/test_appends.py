@@ -83,7 +83,7 @@ async def test_a_conflict_leaves_the_other_requests_of_its_group_alone(log: Even
     assert kinds(outcomes) == ["stored", "Conflict", "stored", "Conflict", "stored", "ClaimTaken", "stored"]
     versions = [stored(database, f"account-{nth}") for nth in range(1, 6)]
     assert versions == [[1, 2], [1], [1], [], [1]]
-    found = rows(database, "SELECT stream FROM read.accounts_v1 ORDER BY stream")
+    found = rows(database, "SELECT stream FROM read.accounts_v2 ORDER BY stream")
     assert found == [("account-1",), ("account-2",), ("account-3",), ("account-5",)]
     subjects = rows(database, "SELECT subject FROM log.subject_keys ORDER BY subject")
     assert subjects == [("account-1",), ("account-2",), ("account-3",), ("account-5",)]
@@ -170,7 +170,7 @@ async def test_T29_of_several_claims_all_are_taken_or_none(log: EventLog, databa
         await log.append(beginning(log, "account-2", claims=several, idempotency=key))
     assert refused.value.kind == "account.phone"
     assert stored(database, "account-2") == []
-    assert rows(database, "SELECT count(*) FROM read.accounts_v1") == [(1,)]
+    assert rows(database, "SELECT count(*) FROM read.accounts_v2") == [(1,)]
     assert rows(database, "SELECT stream FROM log.claims") == [("account-1",)]
     assert rows(database, "SELECT count(*) FROM log.idempotency") == [(0,)]
     assert rows(database, "SELECT subject FROM log.subject_keys") == [("account-1",)]
@@ -271,7 +271,7 @@ async def test_T29_a_request_whose_read_model_fails_is_not_stored_and_leaves_its
         assert not isinstance(outcomes[3], AppendRefused)
         assert [each == "stored" for each in kinds(outcomes)] == [True, True, True, False, True, True]
         assert stored(database, "account-3") == []
-        found = rows(database, "SELECT stream FROM read.accounts_v1 ORDER BY stream")
+        found = rows(database, "SELECT stream FROM read.accounts_v2 ORDER BY stream")
         assert found == [(f"account-{nth}",) for nth in (0, 1, 2, 4, 5)]
         assert rows(database, "SELECT count(*) FROM log.claims") == [(5,)]
         # The connection is as good as new.

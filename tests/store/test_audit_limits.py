@@ -275,12 +275,12 @@ async def test_T45_verify_prints_the_difference_and_no_personal_value_unless_ask
     application: Application, connection: Conn, database: str, meta: Meta
 ) -> None:
     await sign_up(application, meta(), "account-1", "jane", name="Jane", password_hash="$argon2id$x")
-    connection.execute("UPDATE read.accounts_v1 SET name = 'Forged', active = false, password_hash = '$argon2id$y'")
+    connection.execute("UPDATE read.accounts_v2 SET name = 'Forged', active = false, password_hash = '$argon2id$y'")
     for asked in ([], ["--show-values"]):
         process = command(database, "replay.py", "accounts", "--verify", *asked)
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 1
-        assert "accounts_v1, row stream account-1: differs from the log (1 rows do in this table)" in output
+        assert "accounts_v2, row stream account-1: differs from the log (1 rows do in this table)" in output
         assert "live: active = false" in output
         assert f"from the log: password_hash = {HASH}" in output
         assert ('live: name = "Forged"' in output) == ("Jane" in output) == bool(asked)

@@ -103,7 +103,7 @@ async def test_T31_two_hundred_parallel_sign_ups_with_one_value_make_one_account
             return_exceptions=True,
         )
     assert outcomes_of(outcomes) == {"UserAlreadyExists": 199, "stored": 1}
-    assert rows(database, "SELECT count(*) FROM read.accounts_v1") == [(1,)]
+    assert rows(database, "SELECT count(*) FROM read.accounts_v2") == [(1,)]
     assert rows(database, "SELECT count(DISTINCT stream) FROM log.claims") == [(1,)]
     assert rows(database, "SELECT count(*) FROM log.subject_keys") == [(1,)]
 

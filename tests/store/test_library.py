@@ -100,7 +100,7 @@ async def test_a_save_leaves_what_an_append_of_the_server_leaves(
 ) -> None:
     one = {"account_id": "jane", "email": "jane@example.org", "name": "Jane"}
     await application.execute(meta(), ACCOUNT, "account-s", commands.sign_up, **one, email_target_id="t")
-    target = TargetAdded(target_id="t", provider_type="email", identifier="joe@example.org")
+    target = TargetAdded(target_id="u", provider_type="email", identifier="joe@example.org")
     two = {"account_id": "joe", "email": "joe@example.org", "name": "Joe"}
     recordings = library.save(
         Recorded("account-l", 1, SignedUp(**two), meta()), Recorded("account-l", 2, target, meta())
@@ -214,7 +214,7 @@ async def test_T28_a_save_whose_commit_is_lost_says_what_became_of_it(
         with pytest.raises(OperationalError):
             await asyncio.to_thread(save)
     assert proxy.cuts == 1
-    for table in ("log.accounts_events", "log.claims", "log.subject_keys", "read.accounts_v1"):
+    for table in ("log.accounts_events", "log.claims", "log.subject_keys", "read.accounts_v2"):
         assert query(database, f"SELECT count(*) FROM {table}") == [(stored,)]
 
 

@@ -85,7 +85,7 @@ async def test_T28_a_commit_that_arrives_after_we_looked_for_it_is_recognised(
     proxy.deliver()
     assert [each.stream_version for each in await appending] == [1, 2]
     assert stored(database, "account-1") == [1, 2]
-    assert rows(database, "SELECT version, labels FROM read.accounts_v1") == [(2, ["x"])]
+    assert rows(database, "SELECT version, labels FROM read.accounts_v2") == [(2, ["x"])]
 
 
 async def test_a_version_somebody_else_took_while_the_connection_was_lost_is_a_conflict(

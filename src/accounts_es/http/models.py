@@ -162,11 +162,11 @@ def account(row: AccountRow) -> Account:
         "emailIsDisposable": facts.disposable,
         "emailIsCorporate": facts.corporate,
         "emailIsCanonical": facts.is_canonical,
-        "mfa": False,
+        "mfa": row.mfa,
         "prefs": prefs(row),
         "targets": _targets(row.account_id, row.targets),
         "accessedAt": date(row.accessed_at),
-        "impersonator": False,
+        "impersonator": row.impersonator,
         "impersonatorUserId": None,
     }
 
@@ -230,10 +230,10 @@ def _target(account_id: str, stored: JSONObject) -> Target:
     return {
         "$id": str(stored["target_id"]),
         "$createdAt": created,
-        "$updatedAt": created,
-        "name": "",
+        "$updatedAt": date(datetime.fromisoformat(str(stored["updated_at"]))),
+        "name": str(stored["name"]),
         "userId": account_id,
-        "providerId": None,
+        "providerId": cast("str | None", stored["provider_id"]),
         "providerType": str(stored["provider_type"]),
         "identifier": str(stored["identifier"]),
         "expired": False,
@@ -271,5 +271,5 @@ def session(row: SessionRow, account_id: str, *, current: bool = False, secret: 
         "current": current,
         "factors": row.factors,
         "secret": secret,
-        "mfaUpdatedAt": "",
+        "mfaUpdatedAt": date(row.factor_shown_at),
     }
