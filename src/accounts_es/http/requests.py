@@ -75,6 +75,12 @@ class Request:
         """The client's description of itself, cut to a sane length, without NUL."""
         return (self.header(b"user-agent") or "").replace("\x00", "")[:MAX_USER_AGENT]
 
+    @property
+    def locale(self) -> str:
+        """The language the client asks for, as it wrote it: parameter ``locale``, otherwise ``X-Appwrite-Locale``."""
+        asked = (self.query() if self.method == "GET" else self.fields()).get("locale")
+        return asked if isinstance(asked, str) else self.header(b"x-appwrite-locale") or "en"
+
     def behind_proxy(self, trusted: tuple[str, ...]) -> bool:
         """Whether the peer is a proxy whose forwarding headers we believe."""
         peer = self._scope.get("client")

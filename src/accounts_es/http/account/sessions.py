@@ -59,7 +59,7 @@ async def create_email_password_session(
     )
     row = await sessions.get(ctx.reads, account.stream, session_id)
     shown = ctx.open_session(account.account_id, secret, expires_at)
-    return models.session(row, account.account_id, current=True, secret=shown)
+    return models.session(row, account.account_id, locale=ctx.request.locale, current=True, secret=shown)
 
 
 @operation(
@@ -87,7 +87,7 @@ async def create_anonymous_session(ctx: Context) -> models.Session:
     )
     row = await sessions.get(ctx.reads, stream, session_id)
     shown = ctx.open_session(account_id, secret, expires_at)
-    return models.session(row, account_id, current=True, secret=shown)
+    return models.session(row, account_id, locale=ctx.request.locale, current=True, secret=shown)
 
 
 @operation("GET", "/account/sessions", id="account.listSessions", scope="account", returns=models.SessionList)
@@ -96,7 +96,8 @@ async def list_sessions(ctx: Context) -> models.SessionList:
     rows, total = await sessions.list_sessions(ctx.reads, ctx.account.stream)
     current = ctx.session.session_id if ctx.session is not None else ""
     account_id = ctx.account.account_id
-    listed = [models.session(row, account_id, current=row.session_id == current) for row in rows]
+    locale = ctx.request.locale
+    listed = [models.session(row, account_id, locale=locale, current=row.session_id == current) for row in rows]
     return {"total": total, "sessions": listed}
 
 
@@ -111,7 +112,8 @@ async def list_sessions(ctx: Context) -> models.SessionList:
 async def get_session(ctx: Context, *, session_id: Annotated[str, Id()]) -> models.Session:
     """One of the caller's sessions; ``current`` is the one the request came with."""
     row = await sessions.get(ctx.reads, ctx.account.stream, _own(ctx, session_id))
-    return models.session(row, ctx.account.account_id, current=_is_current(ctx, row.session_id))
+    current = _is_current(ctx, row.session_id)
+    return models.session(row, ctx.account.account_id, locale=ctx.request.locale, current=current)
 
 
 @operation(

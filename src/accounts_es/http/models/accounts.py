@@ -1,4 +1,4 @@
-"""What the API answers: the models of the wire (contract: users-teams, part 6) and how rows become them."""
+"""Accounts as their owners and as servers see them."""
 
 from datetime import datetime
 from functools import lru_cache
@@ -11,8 +11,8 @@ from typing_extensions import TypedDict  # pydantic reads those of typing only f
 
 from accounts_es.adapters.email_domains import email_facts
 from accounts_es.domain.event import JSONObject
+from accounts_es.http.models.dates import date
 from projections.accounts import AccountRow
-from projections.sessions import SessionRow
 
 Target = TypedDict(
     "Target",
@@ -74,70 +74,7 @@ class UserList(TypedDict):
     users: list[User]
 
 
-Session = TypedDict(
-    "Session",
-    {
-        "$id": str,
-        "$createdAt": str,
-        "$updatedAt": str,
-        "userId": str,
-        "expire": str,
-        "provider": str,
-        "providerUid": str,
-        "providerAccessToken": str,
-        "providerAccessTokenExpiry": str,
-        "providerRefreshToken": str,
-        "ip": str,
-        "osCode": str,
-        "osName": str,
-        "osVersion": str,
-        "clientType": str,
-        "clientCode": str,
-        "clientName": str,
-        "clientVersion": str,
-        "clientEngine": str,
-        "clientEngineVersion": str,
-        "deviceName": str,
-        "deviceBrand": str,
-        "deviceModel": str,
-        "countryCode": str,
-        "countryName": str,
-        "current": bool,
-        "factors": list[str],
-        "secret": str,
-        "mfaUpdatedAt": str,
-    },
-)
-
-
-class SessionList(TypedDict):
-    """The sessions of an account."""
-
-    total: int
-    sessions: list[Session]
-
-
-class HealthStatus(TypedDict):
-    """How a part of the server is, and how many milliseconds it took to tell."""
-
-    name: str
-    ping: int
-    status: str
-
-
-class HealthVersion(TypedDict):
-    """The level of the contract."""
-
-    version: str
-
-
 Preferences = dict[str, Any]
-
-
-@lru_cache(maxsize=8192)
-def date(at: datetime | None) -> str:
-    """ISO 8601 with milliseconds and a numeric offset; nothing reads as an empty text (contract 2.2)."""
-    return at.isoformat(timespec="milliseconds") if at is not None else ""
 
 
 def account(row: AccountRow) -> Account:
@@ -237,39 +174,4 @@ def _target(account_id: str, stored: JSONObject) -> Target:
         "providerType": str(stored["provider_type"]),
         "identifier": str(stored["identifier"]),
         "expired": False,
-    }
-
-
-def session(row: SessionRow, account_id: str, *, current: bool = False, secret: str = "") -> Session:
-    """A session; ``secret`` is only for callers that may see it (contract: account, 1.2)."""
-    return {
-        "$id": row.session_id,
-        "$createdAt": date(row.created_at),
-        "$updatedAt": date(row.updated_at),
-        "userId": account_id,
-        "expire": date(row.expires_at),
-        "provider": row.provider,
-        "providerUid": row.provider_uid,
-        "providerAccessToken": "",
-        "providerAccessTokenExpiry": "",
-        "providerRefreshToken": "",
-        "ip": row.ip,
-        "osCode": "",
-        "osName": "",
-        "osVersion": "",
-        "clientType": "",
-        "clientCode": "",
-        "clientName": "",
-        "clientVersion": "",
-        "clientEngine": "",
-        "clientEngineVersion": "",
-        "deviceName": "",
-        "deviceBrand": "",
-        "deviceModel": "",
-        "countryCode": "--",
-        "countryName": "Unknown",
-        "current": current,
-        "factors": row.factors,
-        "secret": secret,
-        "mfaUpdatedAt": date(row.factor_shown_at),
     }
