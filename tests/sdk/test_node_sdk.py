@@ -76,6 +76,26 @@ def test_a_server_acts_with_a_session_it_opened(told: Any) -> None:
     assert told["keyHasNoAccount"]["refused"]["type"] == "general_unauthorized_scope"
 
 
+def test_what_happened_is_listed(told: Any) -> None:
+    logs = told["logs"]["answer"]["logs"]
+    assert told["logs"]["answer"]["total"] == len(logs)
+    assert [each["event"] for each in logs] == [
+        "session.refuse",
+        "user.update",  # preferences, with a session
+        "session.create",
+        "user.update",  # preferences, with a key
+        "verification.update",
+        "verification.update",
+        "user.update",  # labels
+        "user.update",  # name
+        "user.create",
+    ]
+    assert [each["userType"] for each in logs] == ["guest", "user", *["keyProject"] * 7]
+    assert {each["clientName"] for each in logs} == {"AppwriteNodeJSSDK"}
+    assert told["myLogs"]["answer"] == {"total": 9, "logs": logs[:2]}
+    assert told["laterLogs"]["answer"] == {"total": 0, "logs": logs[1:3]}
+
+
 def test_sessions_are_listed_and_ended(told: Any) -> None:
     (session,) = told["sessions"]["answer"]["sessions"]
     assert session["$id"] == told["session"]["answer"]["$id"]

@@ -96,6 +96,6 @@ def conforms(value: object, declared: Any, where: str = "$") -> None:
 
 
 DATES: Final = frozenset(
-    {"$createdAt", "$updatedAt", "registration", "passwordUpdate", "accessedAt", "expire", "mfaUpdatedAt"}
+    {"$createdAt", "$updatedAt", "registration", "passwordUpdate", "accessedAt", "expire", "mfaUpdatedAt", "time"}
 )
 """Fields that hold a date with milliseconds and offset, or nothing."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.append import Append
@@ -44,6 +45,16 @@ class EventLog:
         if rows and self.keys.get(stream) is None:
             await self._load_keys([stream])  # other streams' keys may have pushed it out of memory meanwhile
         return [decode(stream, version, topic, state, position, self.keys) for version, topic, state, position in rows]
+
+    async def decode(self, rows: Sequence[tuple[Any, ...]]) -> list[Recorded[Event]]:
+        """Rows of any streams: stream, version, topic, state, position."""
+        unknown = subjects((row[0] for row in rows), self.keys)
+        if unknown:
+            await self._load_keys(unknown)
+        return [
+            decode(stream, version, topic, state, position, self.keys)
+            for stream, version, topic, state, position in rows
+        ]
 
     async def append(self, append: Append) -> tuple[Recorded[Event], ...]:
         """See `Recorder.append`."""

@@ -57,3 +57,12 @@ def _checked(method: str, value: JsonValue) -> JsonValue:
         case _:
             raise _invalid(f"Invalid query method: {method[:64]}")
     return value
+
+
+def numbered_page_of(queries: Sequence[str]) -> Page:
+    """The part of a list that knows limit and offset only. Raises `GeneralArgumentInvalid`."""
+    page = page_of(queries)
+    for method, cursor in (("cursorAfter", page.cursor_after), ("cursorBefore", page.cursor_before)):
+        if cursor is not None:
+            raise _invalid(f"Invalid query method: {method}")
+    return page

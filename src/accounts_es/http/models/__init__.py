@@ -13,12 +13,17 @@ from accounts_es.http.models.accounts import (
 )
 from accounts_es.http.models.dates import date
 from accounts_es.http.models.health import HealthStatus, HealthVersion
+from accounts_es.http.models.logs import NAMES, TOPICS, Log, LogList, log
 from accounts_es.http.models.sessions import Session, SessionList, session
 
 __all__ = [
+    "NAMES",
+    "TOPICS",
     "Account",
     "HealthStatus",
     "HealthVersion",
+    "Log",
+    "LogList",
     "Preferences",
     "Session",
     "SessionList",
@@ -28,6 +33,7 @@ __all__ = [
     "account",
     "account_body",
     "date",
+    "log",
     "prefs",
     "session",
     "user",
