@@ -1,6 +1,6 @@
 """Who did what: the log for people, one record an event, in the order of the log.
 
-Records show what is stored, whatever release wrote it. Password hashes and hashes of secrets are never shown. Personal
+Records show what is stored, whatever release wrote it. Hashes, codes and tokens are never shown. Personal
 values are shown only with the master key at hand, and not when redacted.
 """
 

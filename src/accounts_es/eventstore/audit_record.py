@@ -15,7 +15,7 @@ BROKEN: Final = "[broken]"
 """Does not open with its key: somebody changed it, or moved it."""
 HASH: Final = "[hash]"
 
-_HIDDEN: Final = re.compile(r"(^|_)(hash|hashes|digest|secret|secrets|seed|seeds|codes)\Z")
+_HIDDEN: Final = re.compile(r"(^|_)(hash|hashes|digest|secret|secrets|seed|seeds|code|codes|otp|token)\Z")
 
 
 @dataclass(frozen=True, slots=True)
