@@ -17,6 +17,8 @@ SIGNERS: Final = 64
 PASSWORD: Final = "correct horse"
 OPERATIONS: Final = {"session check": 200, "prefs update": 200, "signup": 201, "login": 201}
 """What is measured, and the status it is answered with."""
+SETTINGS: Final = {"ACCOUNTS_LOG_LEVEL": "ERROR", "ACCOUNTS_RATE_LIMITS": "off"}
+"""All of the load comes from one address."""
 
 
 def serve(data: Path, port: int, workers: int = 1) -> AbstractContextManager[tuple[int, float]]:
@@ -25,7 +27,7 @@ def serve(data: Path, port: int, workers: int = 1) -> AbstractContextManager[tup
         str(Path(sys.executable).with_name("accounts-es")),
         *("serve", "--data", str(data), "--port", str(port), "--workers", str(workers)),
     ]
-    return running(command, f"http://127.0.0.1:{port}/v1/health", {"ACCOUNTS_LOG_LEVEL": "ERROR"})
+    return running(command, f"http://127.0.0.1:{port}/v1/health", SETTINGS)
 
 
 class Target:

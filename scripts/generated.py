@@ -11,9 +11,11 @@ TARGET = Path(__file__).parent.parent / "docs" / "develop" / "operations.md"
 HEAD = """# Operations
 
 Written by `scripts/generated.py` from the table of operations. Paths are below `/v1`; any one of the scopes is enough.
+Limits are per project, in windows aligned to the clock; API keys have none. `url` is the operation itself, `ip` the
+client's address (of IPv6 its /64), `user` the caller's account.
 
-| Operation | Route | Scope | Success | Events | Refusals of its own |
-|---|---|---|---|---|---|
+| Operation | Route | Scope | Success | Events | Refusals of its own | Limits |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -23,7 +25,8 @@ def row(operation: Operation) -> str:
     scopes = ", ".join(operation.scopes) or "-"
     events = ", ".join(event.__name__ for event in operation.emits) or "-"
     refusals = ", ".join(f"{each.status} `{each.wire_type}`" for each in operation.raises) or "-"
-    return f"| `{operation.id}` | {routes} | {scopes} | {operation.status} | {events} | {refusals} |\n"
+    limits = "<br>".join(map(str, operation.limits)) or "-"
+    return f"| `{operation.id}` | {routes} | {scopes} | {operation.status} | {events} | {refusals} | {limits} |\n"
 
 
 def main() -> int:

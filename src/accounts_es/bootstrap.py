@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from accounts_es.adapters.hashing import Passwords
 from accounts_es.application import Application
 from accounts_es.eventstore.connection import connect_sync
+from accounts_es.eventstore.counters import Counters
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.migrate import migrate
@@ -75,24 +76,31 @@ async def running_services(settings: Settings, conninfo: str, master: MasterKey)
         )
         refusals = Refusals(event_log)
         refusals.start()
-        sweeping = asyncio.create_task(_sweep(event_log), name="sweep")
+        counters = Counters(conninfo) if settings.rate_limits else None
+        if counters is not None:
+            await counters.start()
+        sweeping = asyncio.create_task(_sweep(event_log, counters), name="sweep")
         try:
-            yield Services(settings, Application(event_log), event_log.reads, refusals, passwords, OPERATIONS)
+            yield Services(settings, Application(event_log), event_log.reads, refusals, passwords, OPERATIONS, counters)
         finally:
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
+            if counters is not None:
+                await counters.stop()
             await refusals.stop()
             passwords.close()
 
 
-async def _sweep(event_log: EventLog) -> None:
-    """Drop the answers kept for idempotent requests once they are too old."""
+async def _sweep(event_log: EventLog, counters: Counters | None) -> None:
+    """Drop the answers kept for idempotent requests once they are too old, and the counters of windows past."""
     while True:
         await asyncio.sleep(_SWEEP_SECONDS)
         try:
             await event_log.reads.fetch(
                 f"DELETE FROM log.idempotency WHERE created_at < now() - interval '{KEPT}' RETURNING 1"
             )
+            if counters is not None:
+                await counters.sweep()
         except Exception:
             log.exception("sweep failed")
 

@@ -56,7 +56,14 @@ class Refusals:
 
     def count(self, meta: Metadata, event: SignInRefused | AccessDenied) -> None:
         """Only count a refusal: for callers without credentials, who were denied nothing of theirs."""
-        kind = (meta.project, _KINDS[type(event)])
+        self._count(meta, _KINDS[type(event)])
+
+    def count_limited(self, meta: Metadata) -> None:
+        """Count a request beyond its rate limit: what led there was recorded, and there may be any number of them."""
+        self._count(meta, "rate_limited")
+
+    def _count(self, meta: Metadata, name: str) -> None:
+        kind = (meta.project, name)
         self._counted[kind] = (self._counted.get(kind, (0, meta))[0] + 1, meta)
 
     async def end_minute(self) -> None:

@@ -53,4 +53,6 @@ class Settings(BaseSettings):
     even_answers: float = Field(default=0.1, ge=0)
     """Answers that could tell by their time whether somebody has an account leave at the next multiple of this after
     their request came (ASVS V6.3.8). Longer than the work behind them; 0: as soon as they are ready."""
+    rate_limits: bool = True
+    """Whether requests are counted, and refused beyond the limits of their operations."""
     log_level: str = "INFO"

@@ -28,8 +28,13 @@ COMMAND = str(Path(sys.executable).with_name("accounts-es"))
 MASTER = b"k" * 32
 """The secret of the fixture ``master``."""
 
-FAST = {"ACCOUNTS_HASH_MEMORY_KIB": "7168", "ACCOUNTS_HASH_ITERATIONS": "1", "ACCOUNTS_EVEN_ANSWERS": "0"}
-"""The cheapest hashing the settings allow, and answers as soon as they are ready."""
+FAST = {
+    "ACCOUNTS_HASH_MEMORY_KIB": "7168",
+    "ACCOUNTS_HASH_ITERATIONS": "1",
+    "ACCOUNTS_EVEN_ANSWERS": "0",
+    "ACCOUNTS_RATE_LIMITS": "off",
+}
+"""The cheapest hashing the settings allow, answers as soon as they are ready, and as many as one address wants."""
 
 
 def environment(**settings: str) -> dict[str, str]:

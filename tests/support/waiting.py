@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
+
 
 async def until(condition: Callable[[], bool], *, limit: float = 20.0) -> None:
     """Returns when the condition holds; fails when it does not within the limit."""
@@ -11,3 +13,11 @@ async def until(condition: Callable[[], bool], *, limit: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < end, "what was waited for did not happen"
         await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def no_window_ends() -> None:
+    """Tests that count within a window of a rate limit do not run into its end."""
+    left = 1800 - time.time() % 1800
+    if left < 15:
+        time.sleep(left)

@@ -54,6 +54,7 @@ def check(answer: httpx.Response) -> None:
         return
     assert operation is not None
     assert answer.status_code == operation.status
+    assert ("x-ratelimit-limit" in answer.headers) == bool(operation.limits)
     if operation.returns is None:
         assert answer.content == b""
     else:
@@ -68,7 +69,8 @@ def check_refusal(answer: httpx.Response, operation: Operation | None) -> None:
     assert body["version"] == "1.9.6"
     assert body["message"]
     assert isinstance(body["message"], str)
-    allowed = (*operation.raises, *EVERYWHERE) if operation is not None else (errors.GeneralRouteNotFound,)
+    limited = (errors.GeneralRateLimitExceeded,) if operation is not None and operation.limits else ()
+    allowed = (*operation.raises, *limited, *EVERYWHERE) if operation is not None else (errors.GeneralRouteNotFound,)
     by_type = {refusal.wire_type: refusal for refusal in allowed}
     assert body["type"] in by_type, f"{operation and operation.id} does not declare {body['type']}"
     assert by_type[body["type"]].status == answer.status_code

@@ -1,7 +1,7 @@
 """The walk of a request: find the operation, check in the contract's order, parse, run, answer.
 
-Order of checks (contract: users-teams, 0): origin, project, credentials, scope, blocked, session guard, parameters. A
-guest who sends garbage is told 401, not 400.
+Order of checks (contract: users-teams, 0): origin, project, credentials, scope, blocked, rate limit, session guard,
+parameters. A guest who sends garbage is told 401, not 400.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from accounts_es.domain.account import ACCOUNT
 from accounts_es.domain.account.commands import note_access
 from accounts_es.domain.errors import (
     GeneralArgumentInvalid,
+    GeneralRateLimitExceeded,
     GeneralRouteNotFound,
     GeneralServiceUnavailable,
     GeneralUnauthorizedScope,
@@ -38,7 +39,7 @@ from accounts_es.domain.errors import (
 from accounts_es.domain.values import is_id
 from accounts_es.eventstore.append import AppendRefused
 from accounts_es.eventstore.reader import ReadsClosed
-from accounts_es.http import idempotency
+from accounts_es.http import idempotency, limits
 from accounts_es.http.callers import GUEST, caller_with_key, caller_with_session
 from accounts_es.http.context import Context, Services
 from accounts_es.http.cookies import presented
@@ -183,13 +184,18 @@ class Api:
                 if not caller.account.active:
                     raise UserBlocked
                 await _note_access(ctx)
-            if operation.opens_session and (caller.session is not None or ctx.signed_in):
-                raise UserSessionAlreadyExists
-        values = await _values(ctx, path)
+        if operation.method != "GET":
+            await ctx.request.read_body()
+        counted = await limits.count(ctx, path)
+        if operation.opens_session and (caller.session is not None or ctx.signed_in):
+            raise UserSessionAlreadyExists
+        values = _values(ctx, path)
         remembered = await idempotency.recall(ctx) if operation.method != "GET" else None
         if remembered is not None:
+            await limits.succeeded(ctx, counted)
             return Answer(remembered.status, remembered.body, [*_PRIVATE, *remembered.headers])
         result = await operation.handler(ctx, **values)
+        await limits.succeeded(ctx, counted)
         body = result if isinstance(result, bytes) else b"" if result is None else to_json(result)
         answer = Answer(operation.status, body, _PRIVATE)
         await idempotency.remember(ctx, operation.status, body)
@@ -202,6 +208,8 @@ class Api:
             except (AppendRefused, psycopg.Error):
                 # The refusal stands whether or not it could be recorded.
                 log.exception("refusal not recorded", extra={"request": ctx.request.id})
+        if ctx is not None and isinstance(refused, GeneralRateLimitExceeded):
+            ctx.services.refusals.count_limited(ctx.meta())
         return error_answer(refused)
 
 
@@ -239,14 +247,12 @@ async def _note_access(ctx: Context) -> None:
         await ctx.services.application.execute(ctx.meta(), ACCOUNT, account.stream, note_access, now=ctx.at)
 
 
-async def _values(ctx: Context, path: dict[str, str]) -> dict[str, Any]:
+def _values(ctx: Context, path: dict[str, str]) -> dict[str, Any]:
     """The operation's parameters, checked in the order it declares them.
 
     Raises `GeneralArgumentInvalid` for the first that breaks its rule.
     """
     operation = ctx.operation
-    if operation.method != "GET":
-        await ctx.request.read_body()
     if not operation.parameters:
         return {}
     sent: dict[str, JsonValue] = ctx.request.query() if operation.method == "GET" else ctx.request.fields()

@@ -12,6 +12,7 @@ from accounts_es.domain.decider import Decider
 from accounts_es.domain.event import Event, Metadata
 from accounts_es.domain.security.events import AccessDenied, SignInRefused
 from accounts_es.eventstore.append import IdempotencyKey
+from accounts_es.eventstore.counters import Counters
 from accounts_es.eventstore.reads import Reads
 from accounts_es.http import cookies
 from accounts_es.http.callers import GUEST, Caller
@@ -40,6 +41,8 @@ class Services:
     refusals: Refusals
     passwords: Passwords
     operations: tuple[Operation, ...]
+    counters: Counters | None
+    """Where requests are counted; nothing when rate limits are switched off."""
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from accounts_es.domain.errors import GeneralRateLimitExceeded, Refusal
 from accounts_es.http.operation import Operation, Parameter, Source
 from accounts_es.settings import SERVER_VERSION
 
@@ -19,6 +20,12 @@ _ERROR: Final[dict[str, Any]] = {
         "type": {"type": "string"},
         "version": {"type": "string"},
     },
+}
+
+_LIMIT_HEADERS: Final[dict[str, Any]] = {
+    "X-RateLimit-Limit": {"description": "Requests within the window", "schema": {"type": "integer"}},
+    "X-RateLimit-Remaining": {"description": "Requests left in it", "schema": {"type": "integer"}},
+    "X-RateLimit-Reset": {"description": "Its end, in seconds since the epoch", "schema": {"type": "integer"}},
 }
 
 
@@ -62,7 +69,8 @@ def _describe(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if inside:
         described["requestBody"] = {"content": {"application/json": {"schema": _body(inside)}}}
     by_status: dict[int, list[str]] = {}
-    for refusal in operation.raises:
+    limited: tuple[type[Refusal], ...] = (GeneralRateLimitExceeded,) if operation.limits else ()
+    for refusal in (*operation.raises, *limited):
         by_status.setdefault(refusal.status, []).append(refusal.wire_type)
     for status, types in sorted(by_status.items()):
         described["responses"][str(status)] = {
@@ -72,6 +80,13 @@ def _describe(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.scopes:
         described["security"] = [{"Project": [], "Session": []}, {"Project": [], "Key": []}]
         described["x-scopes"] = list(operation.scopes)
+    if operation.limits:
+        described["responses"]["429"]["headers"] = _LIMIT_HEADERS
+        described["responses"][str(operation.status)]["headers"] = _LIMIT_HEADERS
+        described["x-rate-limits"] = [
+            {"count": each.count, "seconds": each.seconds, "by": list(each.by), "success": each.success}
+            for each in operation.limits
+        ]
     described["x-events"] = [event.topic for event in operation.emits]
     return described
 

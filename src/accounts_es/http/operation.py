@@ -50,6 +50,52 @@ class Parameter:
     required: bool
 
 
+class Limit:
+    """At most ``count`` requests within ``seconds``, for each value of what they are counted ``by`` together.
+
+    ``url``: the operation; without it, operations with the same limit share their counters. ``ip``: the client's
+    address. ``user``: the caller's account. ``param:email``: a parameter, as its rule reads it.
+
+    What succeeds ``counts`` like everything else, ``resets`` the counter, or ``returns`` what it took from it, so that
+    only failures count.
+    """
+
+    __slots__ = ("by", "count", "seconds", "success")
+
+    def __init__(
+        self, count: int, seconds: int, *by: str, success: Literal["counts", "resets", "returns"] = "counts"
+    ) -> None:
+        if count < 1 or seconds < 1 or not by:
+            raise TypeError("a limit needs a count, a time and something to count by")
+        for part in by:
+            if part not in {"url", "ip", "user"} and not part.startswith("param:"):
+                raise TypeError(f"a limit cannot count by {part}")
+        self.count: Final = count
+        self.seconds: Final = seconds
+        self.by: Final = by
+        self.success: Final = success
+
+    def __str__(self) -> str:
+        """For people: ``10 per hour by url, ip``."""
+        time = {60: "minute", 1800: "30 minutes", 3600: "hour"}.get(self.seconds, f"{self.seconds} s")
+        success = {"counts": "", "resets": "; success resets", "returns": "; success does not count"}
+        return f"{self.count} per {time} by {', '.join(self.by)}{success[self.success]}"
+
+
+def guesses(whom: str) -> tuple[Limit, ...]:
+    """The limits of an operation that takes a guess at a secret of ``whom`` (``param:email``).
+
+    The first is the contract's, with the client's address in it, so that nobody can shut out somebody else. The second
+    bounds what many addresses can do together: no 100 consecutive failures without a delay, wherever the windows fall
+    (ASVS V6.3.1). The third bounds what one address can do to many accounts.
+    """
+    return (
+        Limit(10, 3600, "url", "ip", whom, success="resets"),
+        Limit(50, 1800, "url", whom, success="resets"),
+        Limit(100, 3600, "ip", success="returns"),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One endpoint."""
@@ -69,6 +115,8 @@ class Operation:
     """Refused to callers who have a session already."""
     even: bool
     """Whether an account is behind the answer must not show in its time, unless the answer opens a session."""
+    limits: tuple[Limit, ...]
+    """How often it may be asked for; API keys may as often as they like."""
     parameters: tuple[Parameter, ...]
     handler: Handler
     summary: str
@@ -95,6 +143,7 @@ def operation(
     aliases: tuple[str, ...] = (),
     opens_session: bool = False,
     even: bool = False,
+    limits: tuple[Limit, ...] = (),
 ) -> "Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]":
     """Declare the operation a function carries out.
 
@@ -103,6 +152,12 @@ def operation(
     """
 
     def declare(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+        parameters = tuple(_parameters(handler, method, path))
+        counted_by = {part.removeprefix("param:") for limit in limits for part in limit.by if part.startswith("param:")}
+        if limits and not scope:
+            raise TypeError(f"{handler.__name__} is limited and runs without a project to count in")
+        if unknown := counted_by - {each.wire for each in parameters}:
+            raise TypeError(f"{handler.__name__} is limited by parameters it does not have: {', '.join(unknown)}")
         described = Operation(
             id=id,
             method=method,
@@ -114,7 +169,8 @@ def operation(
             raises=raises,
             opens_session=opens_session,
             even=even,
-            parameters=tuple(_parameters(handler, method, path)),
+            limits=limits,
+            parameters=parameters,
             handler=handler,
             summary=inspect.getdoc(handler) or "",
         )

@@ -8,7 +8,7 @@ from accounts_es.domain.account.events import AccountDeleted, SignedUp, TargetAd
 from accounts_es.domain.errors import UserAlreadyExists, UserNotFound
 from accounts_es.http import models
 from accounts_es.http.context import Context
-from accounts_es.http.operation import operation
+from accounts_es.http.operation import Limit, operation
 from accounts_es.http.rules import UNIQUE, Email, Id, Password, Text
 from projections import accounts
 
@@ -22,6 +22,7 @@ from projections import accounts
     status=201,
     emits=(SignedUp, TargetAdded),
     raises=(UserAlreadyExists,),
+    limits=(Limit(10, 3600, "url", "ip"),),
 )
 async def create(
     ctx: Context,

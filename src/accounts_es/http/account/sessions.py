@@ -10,7 +10,7 @@ from accounts_es.domain.errors import UserBlocked, UserInvalidCredentials, UserN
 from accounts_es.domain.values import SESSION_SECONDS
 from accounts_es.http import models
 from accounts_es.http.context import Context
-from accounts_es.http.operation import operation
+from accounts_es.http.operation import Limit, guesses, operation
 from accounts_es.http.rules import Email, Id, Password
 from projections import accounts, sessions
 
@@ -29,6 +29,7 @@ CURRENT = "current"
     aliases=("/account/sessions",),
     opens_session=True,
     even=True,
+    limits=guesses("param:email"),
 )
 async def create_email_password_session(
     ctx: Context, *, email: Annotated[str, Email()], password: Annotated[str, Password()]
@@ -71,6 +72,7 @@ async def create_email_password_session(
     status=201,
     emits=(SignedUp, SessionCreated),
     opens_session=True,
+    limits=(Limit(50, 3600, "ip"),),
 )
 async def create_anonymous_session(ctx: Context) -> models.Session:
     """Sign in without saying who one is: a new account with nothing but a session."""
@@ -123,6 +125,7 @@ async def get_session(ctx: Context, *, session_id: Annotated[str, Id()]) -> mode
     scope="account",
     emits=(SessionDeleted,),
     raises=(UserSessionNotFound, UserNotFound),
+    limits=(Limit(100, 3600, "url", "ip"),),
 )
 async def delete_session(ctx: Context, *, session_id: Annotated[str, Id()]) -> None:
     """End one of the caller's sessions; ``current`` signs out."""
@@ -139,6 +142,7 @@ async def delete_session(ctx: Context, *, session_id: Annotated[str, Id()]) -> N
     scope="account",
     emits=(SessionDeleted,),
     raises=(UserNotFound,),
+    limits=(Limit(100, 3600, "url", "ip"),),
 )
 async def delete_sessions(ctx: Context) -> None:
     """End all of the caller's sessions, this one included."""
