@@ -252,3 +252,11 @@ def test_T50_refusals_by_a_limit_are_counted(database: str, tmp_path: Path) -> N
         events = [each.event for each in log.read("topic LIKE %s", "security.%")]
     assert [each.topic for each in events] == ["security.sign_in_refused"] * 10 + ["security.refusals_counted"]
     assert events[-1].model_dump() == {"kind": "rate_limited", "count": 25}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.id)
+def test_the_openapi_document_says_what_is_limited(guest: Client, operation: Operation) -> None:
+    described = guest.ask("GET", "/openapi.json").json()["paths"][operation.paths[0]][operation.method.lower()]
+    assert ("429" in described["responses"]) == bool(operation.limits)
+    said = [(each["count"], each["seconds"], *each["by"]) for each in described.get("x-rate-limits", ())]
+    assert said == [(each.count, each.seconds, *each.by) for each in operation.limits]

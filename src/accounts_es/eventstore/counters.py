@@ -23,8 +23,17 @@ _SWEEP: Final = b"""
         SELECT key FROM log.limits WHERE ends < extract(epoch FROM now()) LIMIT 10000 FOR UPDATE SKIP LOCKED
     ), gone AS (DELETE FROM log.limits USING old WHERE limits.key = old.key RETURNING 1)
     SELECT count(*) FROM gone"""
-_PATIENCE: Final = b"SET lock_timeout = '2s'; SET statement_timeout = '5s'"
-"""Somebody waits for the answer, and without one is sent away."""
+_SESSION: Final = b"; ".join(
+    (
+        # Somebody waits for the answer, and without one is sent away.
+        b"SET lock_timeout = '2s'",
+        b"SET statement_timeout = '5s'",
+        # The plan is made while the table is small and kept while it grows.
+        b"SET enable_seqscan = off",
+        b"SET enable_hashjoin = off",
+        b"SET enable_mergejoin = off",
+    )
+)
 
 
 class Counter(NamedTuple):
@@ -154,7 +163,7 @@ class Counters:
     async def _connected(self) -> AsyncConn:
         if self._connection is None or self._connection.closed:
             connection = await connect(self._conninfo)
-            await connection.execute(_PATIENCE)
+            await connection.execute(_SESSION)
             self._connection = connection
         return self._connection
 
