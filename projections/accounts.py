@@ -368,6 +368,14 @@ def _found(row: AccountRow | None) -> AccountRow:
     return row
 
 
+async def at_least(reads: Reads, project_id: str, number: int) -> bool:
+    """Whether the project has this many accounts. Reads no more of them than that."""
+    rows = await reads.fetch(
+        "SELECT count(*) FROM (SELECT 1 FROM accounts_v2 WHERE project_id = %s LIMIT %s) AS some", (project_id, number)
+    )
+    return bool(rows[0][0] >= number)
+
+
 class Page(NamedTuple):
     """Which part of a list: at most ``limit`` rows after ``offset``, from a cursor (an account id) on."""
 

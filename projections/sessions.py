@@ -160,10 +160,22 @@ BY_SECRET = Lookup(
     key=lambda row: (row.secret_hash,),
 )
 
+BY_ID = Lookup(
+    sql=f"""SELECT {columns(SessionKey)} FROM sessions_v2
+            JOIN unnest(%s::text[], %s::text[]) AS wanted (s, i) ON stream = s AND session_id = i""",
+    row=SessionKey._make,
+    key=lambda row: (row.stream, row.session_id),
+)
+
 
 def find_by_secret_hash(reads: Reads, secret_hash: str) -> Awaitable[SessionKey | None]:
     """The session whose secret has this SHA-256 (hex), expired or not. The read is on its way when this returns."""
     return reads.load(BY_SECRET, (secret_hash,))
+
+
+def find(reads: Reads, stream: str, session_id: str) -> Awaitable[SessionKey | None]:
+    """The session with this id of the account of this stream, expired or not."""
+    return reads.load(BY_ID, (stream, session_id))
 
 
 async def get(reads: Reads, stream: str, session_id: str) -> SessionRow:

@@ -24,11 +24,13 @@ from accounts_es.eventstore.append import (
     ClaimChange,
     ClaimTaken,
     Conflict,
+    Effect,
     IdempotencyKey,
     KeyUsed,
     LogBusy,
 )
 from accounts_es.eventstore.log import EventLog
+from accounts_es.messages import Message
 
 S = TypeVar("S")
 E = TypeVar("E", bound=Event)
@@ -47,6 +49,17 @@ class Outcome(Generic[S]):
     version: int
     state: S
     recorded: tuple[Recorded[Event], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Besides:
+    """What commits with the events of a command, and only with them."""
+
+    idempotency: IdempotencyKey | None = None
+    messages: tuple[Message, ...] = ()
+
+
+NOTHING_BESIDES: Final = Besides()
 
 
 class _StateCache:
@@ -137,12 +150,12 @@ class Application:
         Raises the command's refusals, the decider's refusal for a taken claim, `GeneralResourceLocked` when other
         writers kept winning, `GeneralServiceUnavailable` when the log is at its limit.
         """
-        return await self.execute_once(meta, None, decider, stream, command, *args, **kwargs)
+        return await self.execute_with(meta, NOTHING_BESIDES, decider, stream, command, *args, **kwargs)
 
-    async def execute_once(
+    async def execute_with(
         self,
         meta: Metadata,
-        idempotency: IdempotencyKey | None,
+        besides: Besides,
         decider: Decider[S, E],
         stream: str,
         command: Callable[Concatenate[S, P], Iterator[E]],
@@ -150,7 +163,10 @@ class Application:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Outcome[S]:
-        """As `execute`; a key that was used before raises `GeneralIdempotencyKeyReused`."""
+        """As `execute`; an idempotency key that was used before raises `GeneralIdempotencyKeyReused`.
+
+        Messages are sent after the commit, and not at all when the command is refused or decides nothing.
+        """
 
         def decide(state: S) -> Sequence[E]:
             return tuple(command(state, *args, **kwargs))
@@ -171,7 +187,7 @@ class Application:
                     version, state, fresh = await self._refresh(decider, stream, version, state)
                     continue
                 try:
-                    return await self._append(meta, idempotency, decider, stream, version, state, decided)
+                    return await self._append(meta, besides, decider, stream, version, state, decided)
                 except Conflict:
                     self._cache.drop(stream)
                     await asyncio.sleep(random.uniform(0, min(0.002 * attempt, 0.05)))  # noqa: S311 - spreads writers, no secret
@@ -189,7 +205,7 @@ class Application:
     async def _append(
         self,
         meta: Metadata,
-        idempotency: IdempotencyKey | None,
+        besides: Besides,
         decider: Decider[S, E],
         stream: str,
         version: int,
@@ -207,7 +223,8 @@ class Application:
         # A stream begins with its key. Until both are stored the key is nobody's.
         new_keys = ((stream, self.log.keys.create(stream)),) if version == 0 else ()
         try:
-            recorded = await self.log.append(Append(events, claims, new_keys, idempotency))
+            effects = tuple(Effect(each.kind, stream, each.model_dump_json().encode()) for each in besides.messages)
+            recorded = await self.log.append(Append(events, claims, new_keys, besides.idempotency, effects))
         except BaseException as error:
             if new_keys:
                 self.log.keys.forget(stream)

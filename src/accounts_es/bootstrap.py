@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from accounts_es.adapters.hashing import Passwords
+from accounts_es.adapters.jwts import Jwts
 from accounts_es.application import Application
 from accounts_es.eventstore.connection import connect_sync
 from accounts_es.eventstore.counters import Counters
@@ -64,9 +65,10 @@ async def running_application(conninfo: str, master: MasterKey) -> AsyncGenerato
 
 
 @asynccontextmanager
-async def running_services(settings: Settings, conninfo: str, master: MasterKey) -> AsyncGenerator[Services]:
+async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
     """All that requests use, started; stopped in the reverse order, with nothing that is queued lost."""
-    async with running_log(conninfo, master) as event_log:
+    settings = parts.settings
+    async with running_log(parts.conninfo, parts.master) as event_log:
         passwords = Passwords(
             memory_kib=settings.hash_memory_kib,
             iterations=settings.hash_iterations,
@@ -76,12 +78,13 @@ async def running_services(settings: Settings, conninfo: str, master: MasterKey)
         )
         refusals = Refusals(event_log)
         refusals.start()
-        counters = Counters(conninfo) if settings.rate_limits else None
+        counters = Counters(parts.conninfo) if settings.rate_limits else None
         if counters is not None:
             await counters.start()
         sweeping = asyncio.create_task(_sweep(event_log, counters), name="sweep")
         try:
-            yield Services(settings, Application(event_log), event_log.reads, refusals, passwords, OPERATIONS, counters)
+            application, jwts = Application(event_log), Jwts(parts.jwt_key)
+            yield Services(settings, application, event_log.reads, refusals, passwords, jwts, OPERATIONS, counters)
         finally:
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
@@ -128,6 +131,7 @@ class ServerParts:
     settings: Settings
     conninfo: str
     master: MasterKey
+    jwt_key: bytes
 
 
 def application(parts: ServerParts) -> Server:
@@ -135,7 +139,7 @@ def application(parts: ServerParts) -> Server:
 
     @asynccontextmanager
     async def lifespan(server: Server) -> AsyncGenerator[None]:
-        async with running_services(parts.settings, parts.conninfo, parts.master) as services:
+        async with running_services(parts) as services:
             server.answer_with(Api(services, OPERATIONS))
             # What lives as long as the process need not be looked at again; requests leave no cycles behind.
             gc.freeze()

@@ -2,9 +2,9 @@
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SERVER_VERSION: Final = "1.9.6"
@@ -55,4 +55,27 @@ class Settings(BaseSettings):
     their request came (ASVS V6.3.8). Longer than the work behind them; 0: as soon as they are ready."""
     rate_limits: bool = True
     """Whether requests are counted, and refused beyond the limits of their operations."""
+    smtp_host: str | None = None
+    """The server that takes mail. Without one, mail lands as files in the folder ``outbox`` of ``data``."""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_ca_file: Path | None = None
+    """Certificates to trust besides those of the system."""
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_timeout: float = Field(default=20.0, gt=0)
+    mail_from: str = "accounts@localhost"
+    mail_from_name: str = "accounts-es"
+    mail_reply_to: str | None = None
+    sms_url: str | None = None
+    """Where a provider takes text messages by HTTP. Without one, they land as files as well."""
+    sms_body: str = '{"to": "{to}", "from": "{from}", "message": "{message}"}'
+    """What is posted: JSON, or a form (``To={to}&From={from}&Body={message}``), with the values put in and escaped."""
+    sms_headers: SecretStr = SecretStr("{}")
+    """A JSON object of headers, such as ``Authorization``."""
+    sms_from: str = ""
+    sms_timeout: float = Field(default=20.0, gt=0)
+    tell_unknown: bool = False
+    """Whether recovery says that nobody has an address (404, as Appwrite does) instead of answering alike. API keys are
+    always told."""
     log_level: str = "INFO"

@@ -1,16 +1,35 @@
 """A right call of any operation, made from its declaration."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import Any
+from typing import Any, Final
 
 import httpx
+import pyotp
 
 from accounts_es.adapters.ids import wire_id
+from accounts_es.domain.account import commands
 from accounts_es.http.callers import GUEST_SCOPES
 from accounts_es.http.operation import Operation, Parameter, Source
-from accounts_es.http.rules import Email, Flag, Id, Label, Password, Phone, Prefs, Queries, Rule, Text, Texts
-from tests.support.running import PASSWORD, World, an_email
+from accounts_es.http.rules import (
+    Choice,
+    Email,
+    Flag,
+    Id,
+    Label,
+    Number,
+    OldPassword,
+    Password,
+    Phone,
+    Prefs,
+    Queries,
+    Rule,
+    Text,
+    Texts,
+    Url,
+)
+from tests.support.running import PASSWORD, Person, World, an_email
 from tests.support.server import Client
 
 
@@ -42,17 +61,29 @@ class Call:
         return Call(self.operation, self.client, self.path, fields)
 
 
+Prepare = Callable[[World, Person, Call], None]
+
+PAGE: Final = "http://localhost:3000/landing?from=mail"
+"""A page that may call every project."""
+
+
 def good(rule: Rule) -> Any:
     """A value the rule takes, that no account has yet."""
     match rule:
-        case Id(custom=True):
+        case Id():
             return wire_id()
         case Email():
             return an_email()
         case Phone():
             return f"+49{int(token_hex(4), 16) % 10**9:09}"
-        case Password():
+        case Password() | OldPassword():
             return PASSWORD
+        case Number():
+            return rule.most
+        case Choice():
+            return rule.words[0]
+        case Url():
+            return PAGE
         case Flag():
             return True
         case Text():
@@ -72,15 +103,158 @@ def good(rule: Rule) -> Any:
 def ready(world: World, operation: Operation) -> Call:
     """A call that must succeed: somebody fresh, who may do this, and nothing missing."""
     person = world.person()
-    if not operation.scopes or GUEST_SCOPES & set(operation.scopes):
-        client = world.server.client()
-    elif "account" in operation.scopes:
+    if operation.group == "account" and not GUEST_SCOPES & set(operation.scopes):
         client = person.client
+    elif not operation.scopes or GUEST_SCOPES & set(operation.scopes):
+        client = world.server.client()
     else:
         client = world.server.operator()
-    known = {"userId": person.account_id, "sessionId": person.session_id}
-    path = {each.wire: known[each.wire] for each in operation.parameters if each.source is Source.PATH}
+    known = {"userId": person.account_id, "sessionId": person.session_id, "type": "totp"}
+    path = {each.wire: known.get(each.wire, "") for each in operation.parameters if each.source is Source.PATH}
     fields = {each.wire: good(each.rule) for each in operation.parameters if each.source is not Source.PATH}
-    if operation.id == "account.createEmailPasswordSession":
-        fields["email"] = person.email
-    return Call(operation, client, path, {name: value for name, value in fields.items() if value is not None})
+    call = Call(operation, client, path, {name: value for name, value in fields.items() if value is not None})
+    if operation.id in PREPARED:
+        PREPARED[operation.id](world, person, call)
+    return call
+
+
+# What must have happened before ---------------------------------------------------------------------------------------
+
+MUST_BE_RIGHT: Final = {
+    "account.createEmailPasswordSession": {"email", "password"},
+    "account.updateEmail": {"password"},
+    "account.updatePhone": {"password"},
+    "account.updatePassword": {"oldPassword"},
+    "account.createSession": {"userId", "secret"},
+    "account.updateMagicURLSession": {"userId", "secret"},
+    "account.updatePhoneSession": {"userId", "secret"},
+    "account.updateRecovery": {"userId", "secret"},
+    "account.updateRecoveryOTP": {"userId", "secret"},
+    "account.createRecovery": {"email"},
+    "account.createRecoveryOTP": {"email"},
+    "account.updateEmailVerification": {"userId", "secret"},
+    "account.updateEmailVerificationOTP": {"userId", "secret"},
+    "account.updatePhoneVerification": {"userId", "secret"},
+    "account.updateMFAAuthenticator": {"otp"},
+    "account.updateMFAChallenge": {"challengeId", "otp"},
+    "account.updateMFA": {"mfa"},
+    "account.createMFAChallenge": {"factor"},
+}
+"""Parameters that are held against something else: no other value is right."""
+
+
+def _signs_in(_world: World, person: Person, call: Call) -> None:
+    call.fields["email"] = person.email
+
+
+def _shows_password(_world: World, _person: Person, call: Call) -> None:
+    call.fields["password"] = PASSWORD
+
+
+def _changes_password(_world: World, _person: Person, call: Call) -> None:
+    call.fields |= {"password": f"another {PASSWORD}", "oldPassword": PASSWORD}
+
+
+def _has_token(world: World, person: Person, call: Call) -> None:
+    issued = world.server.operator().ask("POST", "/account/tokens/email", userId="unique()", email=person.email)
+    call.fields |= {"userId": person.account_id, "secret": issued.json()["secret"]}
+
+
+def _recovers(path: str) -> Prepare:
+    def prepare(world: World, person: Person, call: Call) -> None:
+        fields = {"email": person.email} | ({} if path.endswith("otp") else {"url": PAGE})
+        issued = world.server.operator().ask("POST", path, **fields)
+        call.fields |= {"userId": person.account_id, "secret": issued.json()["secret"]}
+
+    return prepare
+
+
+def _got_link(world: World, person: Person, call: Call) -> None:
+    assert person.ask("POST", "/account/verifications/email", url=PAGE).status_code == 201
+    parameters = world.mailbox.mail(person.email).parameters
+    call.fields |= {"userId": parameters["userId"], "secret": parameters["secret"]}
+
+
+def _got_code(world: World, person: Person, call: Call) -> None:
+    assert person.ask("POST", "/account/verifications/email/otp").status_code == 201
+    call.fields |= {"userId": person.account_id, "secret": world.mailbox.mail(person.email).code}
+
+
+def _has_phone(_world: World, person: Person, _call: Call) -> None:
+    assert person.ask("PATCH", "/account/phone", phone=good(Phone()), password=PASSWORD).status_code == 200
+
+
+def _got_text(world: World, person: Person, call: Call) -> None:
+    phone = good(Phone())
+    assert person.ask("PATCH", "/account/phone", phone=phone, password=PASSWORD).status_code == 200
+    assert person.ask("POST", "/account/verifications/phone").status_code == 201
+    call.fields |= {"userId": person.account_id, "secret": world.mailbox.text(phone)}
+
+
+def _has_seed(_world: World, person: Person, call: Call) -> None:
+    seed = person.ask("POST", "/account/mfa/authenticators/totp").json()["secret"]
+    call.fields["otp"] = pyotp.TOTP(seed).now()
+
+
+def _has_codes(person: Person) -> list[str]:
+    return person.ask("POST", "/account/mfa/recovery-codes").json()["recoveryCodes"]
+
+
+def _is_asked(_world: World, person: Person, call: Call) -> None:
+    code = _has_codes(person)[0]
+    asked = person.ask("POST", "/account/mfa/challenges", factor="recoveryCode")
+    call.fields |= {"challengeId": asked.json()["$id"], "otp": code}
+
+
+def _is_fresh(world: World, person: Person, call: Call) -> None:
+    """Has an authenticator, recovery codes, and has just shown one of them."""
+    seed = person.ask("POST", "/account/mfa/authenticators/totp").json()["secret"]
+    shown = person.ask("PUT", "/account/mfa/authenticators/totp", otp=pyotp.TOTP(seed).now())
+    assert shown.status_code == 200
+    other = Call(call.operation, call.client, {})
+    _is_asked(world, person, other)
+    assert person.ask("PUT", "/account/mfa/challenges", **other.fields).status_code == 200
+
+
+def _is_asked_for_code(_world: World, _person: Person, call: Call) -> None:
+    call.fields["factor"] = "totp"
+
+
+def _has_identity(world: World, person: Person, call: Call) -> None:
+    identity_id = wire_id()
+    identity = {"identity_id": identity_id, "provider": "google", "provider_uid": token_hex(8)}
+    world.decide(person.account_id, commands.link_identity, **identity)
+    call.path["identityId"] = identity_id
+
+
+def _has_device(_world: World, person: Person, call: Call) -> None:
+    made = person.ask("POST", "/account/targets/push", targetId="unique()", identifier=token_hex(8))
+    call.path["targetId"] = made.json()["$id"]
+
+
+PREPARED: Final[Mapping[str, Prepare]] = {
+    "account.createEmailPasswordSession": _signs_in,
+    "account.updateEmail": _shows_password,
+    "account.updatePhone": _shows_password,
+    "account.updatePassword": _changes_password,
+    "account.createSession": _has_token,
+    "account.updateMagicURLSession": _has_token,
+    "account.updatePhoneSession": _has_token,
+    "account.createRecovery": _signs_in,
+    "account.createRecoveryOTP": _signs_in,
+    "account.updateRecovery": _recovers("/account/recovery"),
+    "account.updateRecoveryOTP": _recovers("/account/recovery/otp"),
+    "account.updateEmailVerification": _got_link,
+    "account.updateEmailVerificationOTP": _got_code,
+    "account.createPhoneVerification": _has_phone,
+    "account.updatePhoneVerification": _got_text,
+    "account.updateMFAAuthenticator": _has_seed,
+    "account.deleteMFAAuthenticator": _is_fresh,
+    "account.createMFAChallenge": _is_asked_for_code,
+    "account.updateMFAChallenge": _is_asked,
+    "account.getMFARecoveryCodes": _is_fresh,
+    "account.updateMFARecoveryCodes": _is_fresh,
+    "account.deleteIdentity": _has_identity,
+    "account.updatePushTarget": _has_device,
+    "account.deletePushTarget": _has_device,
+}

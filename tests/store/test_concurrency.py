@@ -8,7 +8,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from accounts_es.application import Application
+from accounts_es.application import Application, Besides
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.aggregate import Account
 from accounts_es.domain.account.events import AccountEvent, LabelAdded
@@ -304,10 +304,10 @@ async def test_cancelled_writers_of_one_account_leave_no_turn_behind_and_lose_no
 
 async def test_T34_a_command_sent_twice_with_one_key_is_carried_out_once(application: Application) -> None:
     await sign_up(application, "account-1")
-    key = IdempotencyKey(b"key", b"fingerprint")
+    key = Besides(IdempotencyKey(b"key", b"fingerprint"))
 
     async def once(label: str) -> None:
-        await application.execute_once(metadata(), key, ACCOUNT, "account-1", add_label, label=label)
+        await application.execute_with(metadata(), key, ACCOUNT, "account-1", add_label, label=label)
 
     outcomes = await asyncio.gather(*(once(str(nth)) for nth in range(10)), return_exceptions=True)
     assert outcomes_of(outcomes) == {"GeneralIdempotencyKeyReused": 9, "stored": 1}
@@ -317,11 +317,11 @@ async def test_T34_a_command_sent_twice_with_one_key_is_carried_out_once(applica
 
 
 async def test_T34_the_key_of_a_refused_command_stays_free(application: Application) -> None:
-    key = IdempotencyKey(b"key", b"fingerprint")
+    key = Besides(IdempotencyKey(b"key", b"fingerprint"))
     await sign_up(application, "account-1", email="a@b.co")
 
     async def keyed(stream: str, email: str) -> None:
-        await application.execute_once(
+        await application.execute_with(
             metadata(), key, ACCOUNT, stream, commands.sign_up, account_id=stream, email=email, email_target_id="t"
         )
 

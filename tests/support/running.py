@@ -5,18 +5,22 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from secrets import token_hex
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from accounts_es.adapters.ids import fingerprint, key_secret, wire_id
 from accounts_es.application import Application
 from accounts_es.bootstrap import running_application
+from accounts_es.domain.account import ACCOUNT
+from accounts_es.domain.account.events import AccountEvent
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.aggregate import project_stream
+from accounts_es.domain.project.events import ProjectEvent
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.http.table import OPERATIONS
 from tests.conftest import temporary_database
+from tests.support.mailbox import Mailbox
 from tests.support.metadata import metadata
 from tests.support.server import MASTER, Client, Log, Server
 
@@ -43,6 +47,38 @@ class World:
         self.server = server
         self.log = log
         self.conninfo = conninfo
+        self.mailbox = Mailbox(server.data / "outbox")
+
+    def decide(self, account_id: str, command: Callable[..., Iterator[AccountEvent]], **arguments: Any) -> None:
+        """A command on an account, as a tool would give it."""
+        row = self.log.connection.execute(
+            "SELECT stream, project_id FROM read.accounts_v2 WHERE account_id = %s", (account_id,)
+        ).fetchone()
+        assert row is not None
+
+        async def work(app: Application) -> None:
+            await app.execute(metadata("test", project=row[1]), ACCOUNT, row[0], command, **arguments)
+
+        administer(self.conninfo, work)
+
+    def policy(self, policy: str, *, project: str = "default", **settings: Any) -> None:
+        """Change a rule of a project."""
+        self._settle(project, commands.change_policy, policy=policy, settings=settings)
+
+    def method(self, method: str, *, enabled: bool, project: str = "default") -> None:
+        """Switch a way to authenticate on or off."""
+        self._settle(project, commands.switch_auth_method, method=method, enabled=enabled)
+
+    def mock_phone(self, number: str, otp: str, *, project: str = "default") -> None:
+        """A number that gets no messages."""
+        self._settle(project, commands.add_mock_phone, number=number, otp=otp)
+
+    def _settle(self, project: str, command: Callable[..., Iterator[ProjectEvent]], **arguments: Any) -> None:
+        async def work(app: Application) -> None:
+            meta = metadata("project.settings", project=project)
+            await app.execute(meta, PROJECT, project_stream(project), command, **arguments)
+
+        administer(self.conninfo, work)
 
     def project(self, project_id: str, *hosts: str) -> str:
         """A new project."""

@@ -27,6 +27,11 @@ EVERYWHERE: Final = (
     errors.ProjectIdMissing,
     errors.UserUnauthorized,
     errors.UserBlocked,
+    errors.UserJwtAndCookieSet,
+    errors.UserJwtInvalid,
+    errors.UserMoreFactorsRequired,
+    errors.UserAuthMethodUnsupported,
+    errors.UserChallengeRequired,
     errors.UserSessionAlreadyExists,
 )
 """Refusals that come before the operation's own."""

@@ -5,6 +5,8 @@ import secrets
 import time
 from datetime import UTC, datetime
 
+from accounts_es.adapters.phrases import ADJECTIVES, NOUNS
+
 SESSION_SECRET_BYTES = 128
 """Contract: account, 1.2: 256 hex digits; far above the 128 bits of ASVS V7.2.3."""
 
@@ -37,6 +39,26 @@ def session_secret() -> str:
 def key_secret() -> str:
     """The text of an API key (contract: cross-cutting, 3.3)."""
     return f"standard_{secrets.token_hex(128)}"
+
+
+def hex_secret(digits: int) -> str:
+    """A one-time secret of this many hex digits."""
+    return secrets.token_hex((digits + 1) // 2)[:digits]
+
+
+def numeric_code() -> str:
+    """Six digits, for people to type (contract: account, 1.7)."""
+    return f"{secrets.randbelow(10**6):06}"
+
+
+def recovery_codes() -> tuple[str, ...]:
+    """Six codes of ten hex digits (contract: account, 1.7)."""
+    return tuple(secrets.token_hex(5) for _ in range(6))
+
+
+def security_phrase() -> str:
+    """Two words that the page shows and the mail repeats, so that their reader knows they belong together."""
+    return f"{secrets.choice(ADJECTIVES)} {secrets.choice(NOUNS)}"
 
 
 def fingerprint(secret: str) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from accounts_es.cli.audit import audit
 from accounts_es.cli.console import Trouble, complain
+from accounts_es.cli.deliver import deliver
 from accounts_es.cli.keys import keys
 from accounts_es.cli.projects import projects
 from accounts_es.cli.replay import replay
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(replay)
 app.command()(audit)
+app.command()(deliver)
 app.command()(version)
 app.add_typer(projects, name="projects")
 app.add_typer(keys, name="keys")

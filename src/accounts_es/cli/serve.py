@@ -28,6 +28,7 @@ from accounts_es.adapters.ids import fingerprint, key_secret, now, wire_id
 from accounts_es.adapters.key_files import KeyFileError, generate_key, load_key
 from accounts_es.bootstrap import Server, ServerParts, application, prepare, running_application
 from accounts_es.cli.console import Trouble
+from accounts_es.cli.deliver import delivering
 from accounts_es.domain.errors import ProjectAlreadyExists
 from accounts_es.domain.event import SYSTEM, Metadata
 from accounts_es.domain.project import PROJECT, commands
@@ -243,16 +244,21 @@ def run(settings: Settings, conninfo: str, listener: socket.socket, stop: Stop) 
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         workers=settings.workers,
     )
-    if settings.workers == 1:
-        Worker(config, stop).run(sockets=[listener])
-        return
-    supervisor = Multiprocess(config, sockets=[listener])
-    if not stop.asked:
-        supervisor.run()
+    with delivering(settings, conninfo):
+        if settings.workers == 1:
+            Worker(config, stop).run(sockets=[listener])
+            return
+        supervisor = Multiprocess(config, sockets=[listener])
+        if not stop.asked:
+            supervisor.run()
 
 
 def worker() -> Server:
     """The application of one worker process."""
     settings = Settings()
     logs.configure(settings.log_level)
-    return application(ServerParts(settings, os.environ[_CONNINFO], master_key(settings)))
+    master = master_key(settings)
+    jwt_key = load_key("jwt", settings.data, os.environ)
+    if jwt_key is None:
+        raise Trouble("there is no jwt key")
+    return application(ServerParts(settings, os.environ[_CONNINFO], master, jwt_key))

@@ -32,12 +32,12 @@ class IdempotencyKey:
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """An effect to carry out after the commit; ``payload`` is sealed with the key of ``subject``."""
+class Effect:
+    """Something to do once the events are stored, and only then. The recorder seals ``body`` with the subject's key."""
 
     kind: str
     subject: str
-    payload: bytes
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Append:
     claims: tuple[ClaimChange, ...] = ()
     new_keys: tuple[tuple[str, bytes], ...] = ()
     idempotency: IdempotencyKey | None = None
-    outbox: tuple[OutboxRow, ...] = ()
+    effects: tuple[Effect, ...] = ()
 
 
 class AppendRefused(Exception):  # noqa: N818
@@ -92,6 +92,14 @@ def refusal(text: str) -> AppendRefused:
 def encoded(append: Append, keys: KeyRing) -> tuple[bytes, ...]:
     """The bytes to store, one for each event."""
     return tuple(encode(recorded, keys) for recorded in append.events)
+
+
+def outbox_rows(append: Append, keys: KeyRing) -> tuple[tuple[str, str, bytes], ...]:
+    """Kind, subject and sealed body of each effect."""
+    return tuple(
+        (effect.kind, effect.subject, keys.seal(effect.subject, effect.body, f"outbox:{effect.kind}"))
+        for effect in append.effects
+    )
 
 
 def parameters(group: Sequence[tuple[Append, Sequence[bytes]]], keys: KeyRing) -> tuple[list[object], ...]:

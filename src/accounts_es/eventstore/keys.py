@@ -119,6 +119,14 @@ class KeyRing:
         """Drop a key from memory."""
         self._keys.pop(subject, None)
 
+    def seal(self, subject: str, plain: bytes, purpose: str) -> bytes:
+        """Seal something about a subject whose key is in memory, for one purpose. Raises `KeyError` without the key."""
+        return seal(self._keys[subject], plain, f"{purpose}:{subject}".encode())
+
+    def unseal(self, subject: str, sealed: bytes, purpose: str) -> bytes:
+        """Open what `seal` made. Raises `KeyError` without the key, `SealBroken`."""
+        return unseal(self._keys[subject], sealed, f"{purpose}:{subject}".encode())
+
     def seal_answer(self, request: str, plain: bytes) -> bytes:
         """Seal the answer kept for an idempotent request."""
         return seal(self._master.answer_key(request), plain, b"answer")

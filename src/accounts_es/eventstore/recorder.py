@@ -22,6 +22,7 @@ from accounts_es.eventstore.append import (
     Conflict,
     LogBusy,
     encoded,
+    outbox_rows,
     parameters,
     refusal,
 )
@@ -59,6 +60,7 @@ class _Waiting:
 
     append: Append
     states: tuple[bytes, ...]
+    outbox: tuple[tuple[str, str, bytes], ...]
     size: int
     deadline: float
     done: "asyncio.Future[Recordeds]"
@@ -99,12 +101,12 @@ class Recorder:
 
         A caller that is cancelled does not cancel its append. Raises `Conflict`, `ClaimTaken`, `KeyUsed`, `LogBusy`.
         """
-        states = encoded(append, self._keys)
-        size = sum(map(len, states))
+        states, outbox = encoded(append, self._keys), outbox_rows(append, self._keys)
+        size = sum(map(len, states)) + sum(len(sealed) for _, _, sealed in outbox)
         if self._closing or len(self._queue) >= MAX_QUEUE or self._queued_bytes + size > MAX_QUEUE_BYTES:
             raise LogBusy
         done: asyncio.Future[Recordeds] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(append, states, size, time.monotonic() + PATIENCE, done))
+        self._queue.append(_Waiting(append, states, outbox, size, time.monotonic() + PATIENCE, done))
         self._queued_bytes += size
         self._arrived.set()
         # A caller that gives up cancels its own future and nothing else: the append is in the queue.
@@ -208,8 +210,8 @@ class Recorder:
                 for handler in self._handlers.get(type(recorded.event), ()):
                     handler(statements, recorded)
                 rounds.add(recorded.stream, statements)
-            for row in group[number].append.outbox:
-                rounds.add(row.subject, [(_OUTBOX, (row.kind, row.subject, row.payload))])
+            for row in group[number].outbox:
+                rounds.add(row[1], [(_OUTBOX, row)])
         for each in rounds:
             for sql, rows in each.items():
                 if len(rows) == 1:

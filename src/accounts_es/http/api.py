@@ -31,16 +31,20 @@ from accounts_es.domain.errors import (
     ProjectNotFound,
     Refusal,
     UserBlocked,
+    UserIdentityNotFound,
+    UserJwtAndCookieSet,
+    UserJwtInvalid,
+    UserMoreFactorsRequired,
     UserNotFound,
-    UserSessionAlreadyExists,
     UserSessionNotFound,
+    UserTargetNotFound,
     UserUnauthorized,
 )
 from accounts_es.domain.values import is_id
 from accounts_es.eventstore.append import AppendRefused
 from accounts_es.eventstore.reader import ReadsClosed
-from accounts_es.http import idempotency, limits
-from accounts_es.http.callers import GUEST, caller_with_key, caller_with_session
+from accounts_es.http import gates, idempotency, limits
+from accounts_es.http.callers import GUEST, caller_with_jwt, caller_with_key, caller_with_session
 from accounts_es.http.context import Context, Services
 from accounts_es.http.cookies import presented
 from accounts_es.http.operation import Operation, Source
@@ -72,8 +76,12 @@ DENIALS: Final = (
     ProjectIdMissing,
     ProjectKeyExpired,
     UserBlocked,
+    UserJwtInvalid,
+    UserMoreFactorsRequired,
     UserNotFound,
+    UserIdentityNotFound,
     UserSessionNotFound,
+    UserTargetNotFound,
     UserUnauthorized,
 )
 """Refusals that are recorded: somebody reached for what is not theirs, or tried a key (ASVS V16.3.1, V16.3.2)."""
@@ -169,6 +177,12 @@ class Api:
             raise unknown_origin(origin)
         if ctx.project is None:
             raise ProjectNotFound
+        jwt = request.header(b"x-appwrite-jwt")
+        if jwt:
+            ctx.presented = True
+            if ctx.caller.session is not None:
+                raise UserJwtAndCookieSet
+            ctx.caller = await caller_with_jwt(reads, named, self.services.jwts, jwt)
         if key is not None:
             ctx.signed_in = ctx.caller.session is not None
             ctx.caller = await caller_with_key(reads, named, key, header)
@@ -177,18 +191,14 @@ class Api:
     async def _run(self, ctx: Context, path: dict[str, str]) -> Answer:
         operation, caller = ctx.operation, ctx.caller
         if operation.scopes:
-            if caller.scopes.isdisjoint(operation.scopes):
-                wanted = to_json(list(operation.scopes)).decode()
-                raise GeneralUnauthorizedScope(f"{caller.describe(ctx.project_id)} missing scopes ({wanted})")
+            gates.enter(ctx)
             if caller.account is not None:
-                if not caller.account.active:
-                    raise UserBlocked
                 await _note_access(ctx)
         if operation.method != "GET":
             await ctx.request.read_body()
         counted = await limits.count(ctx, path)
-        if operation.opens_session and (caller.session is not None or ctx.signed_in):
-            raise UserSessionAlreadyExists
+        if operation.scopes:
+            gates.proceed(ctx)
         values = _values(ctx, path)
         remembered = await idempotency.recall(ctx) if operation.method != "GET" else None
         if remembered is not None:

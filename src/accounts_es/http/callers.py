@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from accounts_es.adapters.ids import fingerprint, now
-from accounts_es.domain.errors import ProjectIdMissing, ProjectKeyExpired, UserUnauthorized
+from accounts_es.adapters.jwts import JwtBroken, Jwts
+from accounts_es.domain.errors import ProjectIdMissing, ProjectKeyExpired, UserJwtInvalid, UserUnauthorized
 from accounts_es.domain.event import Actor
 from accounts_es.eventstore.reads import Reads
 from accounts_es.http.cookies import Credential
@@ -42,9 +43,9 @@ ALL_KEY_SCOPES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls and what they may do. ``account`` and ``session`` come together."""
+    """Who calls and what they may do. An account comes with its session, or with a JWT and without one."""
 
-    kind: Literal["guest", "session", "key"]
+    kind: Literal["guest", "session", "jwt", "key"]
     scopes: frozenset[str]
     actor: Actor
     account: AccountRow | None = None
@@ -71,6 +72,22 @@ async def caller_with_session(reads: Reads, project_id: str, credential: Credent
     if session is None or account is None or session.stream != account.stream or session.expires_at <= now():
         return None
     return Caller("session", USER_SCOPES, Actor(kind="account", id=account.stream), account, session)
+
+
+async def caller_with_jwt(reads: Reads, project_id: str, jwts: Jwts, text: str) -> Caller:
+    """The caller a JWT stands for; a guest when its session is gone. Raises `UserJwtInvalid`."""
+    try:
+        claims = jwts.read(project_id, text)
+    except JwtBroken as broken:
+        raise UserJwtInvalid(f"Failed to verify JWT. {broken}") from None
+    account = await accounts.find(reads, project_id, claims.account_id)
+    if account is None:
+        return GUEST
+    if claims.session_id:
+        session = await sessions.find(reads, account.stream, claims.session_id)
+        if session is None or session.expires_at <= now():
+            return GUEST
+    return Caller("jwt", USER_SCOPES, Actor(kind="account", id=account.stream), account)
 
 
 async def caller_with_key(reads: Reads, project_id: str, text: str, header_project: str | None) -> Caller:

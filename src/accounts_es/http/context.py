@@ -7,8 +7,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from accounts_es.adapters.hashing import Passwords
 from accounts_es.adapters.ids import now
-from accounts_es.application import Application, Outcome
+from accounts_es.adapters.jwts import Jwts
+from accounts_es.application import Application, Besides, Outcome
 from accounts_es.domain.decider import Decider
+from accounts_es.domain.errors import UserSessionNotFound
 from accounts_es.domain.event import Event, Metadata
 from accounts_es.domain.security.events import AccessDenied, SignInRefused
 from accounts_es.eventstore.append import IdempotencyKey
@@ -20,10 +22,11 @@ from accounts_es.http.cookies import Credential, Jar
 from accounts_es.http.operation import Operation
 from accounts_es.http.origins import RawHeaders
 from accounts_es.http.requests import Request
+from accounts_es.messages import Message
 from accounts_es.security import Refusals
 from accounts_es.settings import Settings
 from projections.accounts import AccountRow
-from projections.projects import ProjectRow
+from projections.projects import ProjectRow, Rules
 from projections.sessions import SessionKey
 
 S = TypeVar("S")
@@ -40,6 +43,7 @@ class Services:
     reads: Reads
     refusals: Refusals
     passwords: Passwords
+    jwts: Jwts
     operations: tuple[Operation, ...]
     counters: Counters | None
     """Where requests are counted; nothing when rate limits are switched off."""
@@ -61,6 +65,8 @@ class Context:
     idempotency: IdempotencyKey | None = None
     opened: bool = False
     """Whether the answer opens a session."""
+    messages: tuple[Message, ...] = ()
+    """What the next command sends if it is carried out."""
     answer_key: str | None = None
     """Set when the client sent an idempotency key: what its answer is sealed under."""
     at: datetime = field(default_factory=now)
@@ -92,6 +98,27 @@ class Context:
         return self.caller.account
 
     @property
+    def rules(self) -> Rules:
+        """What the project decided about how people use it."""
+        return self.required_project.rules
+
+    @property
+    def root(self) -> str:
+        """Where this server is reached, as the client sees it, without ``/v1``."""
+        settings = self.services.settings
+        if settings.public_url is not None:
+            return settings.public_url.removesuffix("/").removesuffix("/v1")
+        scheme = "https" if self.request.is_https(settings.trusted_proxies) else "http"
+        return f"{scheme}://{self.request.authority(settings.trusted_proxies)}"
+
+    @property
+    def required_session(self) -> SessionKey:
+        """The session the caller came with. Raises `UserSessionNotFound` for callers with a JWT."""
+        if self.caller.session is None:
+            raise UserSessionNotFound
+        return self.caller.session
+
+    @property
     def session(self) -> SessionKey | None:
         """The session the caller came with."""
         return self.caller.session
@@ -107,7 +134,7 @@ class Context:
             request_id=request.id,
             correlation_id=request.correlation_id,
             ip=request.client_ip(self.services.settings.trusted_proxies),
-            user_agent=request.user_agent,
+            user_agent=request.user_agent_for(by_server=self.caller.kind == "key"),
         )
 
     async def execute(
@@ -119,9 +146,24 @@ class Context:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Outcome[S]:
-        """Carry out a command in the name of the caller; durable on return. Raises as `Application.execute`."""
-        key, self.idempotency = self.idempotency, None
-        return await self.services.application.execute_once(self.meta(), key, decider, stream, command, *args, **kwargs)
+        """Carry out a command in the name of the caller; durable on return. Raises as `Application.execute_with`."""
+        besides = Besides(self.idempotency, self.messages)
+        self.idempotency, self.messages = None, ()
+        return await self.services.application.execute_with(
+            self.meta(), besides, decider, stream, command, *args, **kwargs
+        )
+
+    def send(self, message: Message) -> None:
+        """Send a message once the next command has recorded something."""
+        self.messages = (*self.messages, message)
+
+    async def load(self, decider: Decider[S, E], stream: str) -> S:
+        """The state of a stream, for what read models do not hold."""
+        return (await self.services.application.load(decider, stream)).state
+
+    def token_digest(self, stream: str, secret: str) -> str:
+        """What is stored of a one-time secret of an account (hex). Keyed, because a secret may be six digits."""
+        return self.services.application.log.keys.digest(self.project_id, "token", f"{stream}\x1f{secret}").hex()
 
     async def refuse_sign_in(self, method: str, reason: str, identifier: str, account: AccountRow | None) -> None:
         """Record that somebody could not sign in."""

@@ -1,11 +1,11 @@
 """Query texts of lists (contract: users-teams, part 5): so far limit, offset and the cursors."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from accounts_es.domain.errors import GeneralArgumentInvalid
+from accounts_es.domain.errors import GeneralArgumentInvalid, GeneralCursorNotFound
 from accounts_es.domain.values import is_id
 from projections.accounts import Page
 
@@ -43,6 +43,23 @@ def page_of(queries: Sequence[str]) -> Page:
         cursor_after=asked.get("cursorAfter"),
         cursor_before=asked.get("cursorBefore"),
     )
+
+
+R = TypeVar("R")
+
+
+def part_of(rows: Sequence[R], page: Page, *, key: Callable[[R], str]) -> list[R]:
+    """The part of a list that is short enough to be in memory. Raises `GeneralCursorNotFound`."""
+    cursor = page.cursor_before if page.cursor_before is not None else page.cursor_after
+    if cursor is not None:
+        places = [nth for nth, row in enumerate(rows) if key(row) == cursor]
+        if not places:
+            raise GeneralCursorNotFound
+        if page.cursor_before is not None:
+            end = max(places[0] - page.offset, 0)
+            return list(rows[max(end - page.limit, 0) : end])
+        rows = rows[places[0] + 1 :]
+    return list(rows[page.offset : page.offset + page.limit])
 
 
 def _checked(method: str, value: JsonValue) -> JsonValue:

@@ -23,6 +23,7 @@ from typing import (
 
 from accounts_es.domain.errors import Refusal
 from accounts_es.domain.event import Event
+from accounts_es.domain.project import AuthMethod
 from accounts_es.http.rules import Rule
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -110,9 +111,17 @@ class Operation:
     returns: Any
     """The response model, or nothing for an empty answer."""
     emits: tuple[type[Event], ...]
+    silent: str
+    """Why it records nothing although its method says that it changes something."""
     raises: tuple[type[Refusal], ...]
     opens_session: bool
     """Refused to callers who have a session already."""
+    auth_method: AuthMethod | None
+    """The way to authenticate this belongs to: refused when the project switched it off, except to servers."""
+    mfa_pending: bool
+    """Whether a session that still owes its second factor may do this."""
+    fresh_factor: bool
+    """Whether the session must have shown a second factor lately."""
     even: bool
     """Whether an account is behind the answer must not show in its time, unless the answer opens a session."""
     limits: tuple[Limit, ...]
@@ -139,9 +148,13 @@ def operation(
     returns: Any = None,
     status: int | None = None,
     emits: tuple[type[Event], ...] = (),
+    silent: str = "",
     raises: tuple[type[Refusal], ...] = (),
     aliases: tuple[str, ...] = (),
     opens_session: bool = False,
+    auth_method: AuthMethod | None = None,
+    mfa_pending: bool = False,
+    fresh_factor: bool = False,
     even: bool = False,
     limits: tuple[Limit, ...] = (),
 ) -> "Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]":
@@ -166,8 +179,12 @@ def operation(
             status=status or (200 if returns is not None else 204),
             returns=returns,
             emits=emits,
+            silent=silent,
             raises=raises,
             opens_session=opens_session,
+            auth_method=auth_method,
+            mfa_pending=mfa_pending,
+            fresh_factor=fresh_factor,
             even=even,
             limits=limits,
             parameters=parameters,

@@ -73,7 +73,12 @@ class Request:
     @property
     def user_agent(self) -> str:
         """The client's description of itself, cut to a sane length, without NUL."""
-        return (self.header(b"user-agent") or "").replace("\x00", "")[:MAX_USER_AGENT]
+        return self.user_agent_for(by_server=False)
+
+    def user_agent_for(self, *, by_server: bool) -> str:
+        """As `user_agent`; a server may pass on what its client said (contract: account, 1.1)."""
+        said = (self.header(b"x-forwarded-user-agent") if by_server else None) or self.header(b"user-agent") or ""
+        return said.replace("\x00", "")[:MAX_USER_AGENT]
 
     @property
     def locale(self) -> str:
@@ -105,8 +110,12 @@ class Request:
 
     def host(self, trusted: tuple[str, ...]) -> str:
         """The host the client called, lower-case, without port."""
+        return hostname(self.authority(trusted))
+
+    def authority(self, trusted: tuple[str, ...]) -> str:
+        """The host the client called, with its port if it named one."""
         forwarded = self.headers.get(b"x-forwarded-host") if self.behind_proxy(trusted) else None
-        return hostname((forwarded or self.headers.get(b"host", b"")).decode("latin-1"))
+        return (forwarded or self.headers.get(b"host", b"")).decode("latin-1")
 
     async def read_body(self) -> None:
         """Receive the whole body. Raises `GeneralArgumentInvalid` beyond `MAX_BODY_BYTES`."""

@@ -8,7 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 from pydantic import JsonValue
 from pydantic_core import to_json
 
@@ -17,6 +19,9 @@ from accounts_es.domain.values import is_email, is_id
 
 UNIQUE: Final = "unique()"
 MAX_PREFS_BYTES: Final = 65_535
+MAX_URL: Final = 2048
+_SPACE: Final = re.compile(r"[\s\x00-\x1f\x7f]")
+_DIGITS: Final = re.compile(r"[0-9]{1,18}\Z")
 
 
 class Invalid(Exception):  # noqa: N818
@@ -110,13 +115,15 @@ _PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A phone number in the international form (ITU-T E.164)."""
+    """A phone number in the international form (ITU-T E.164), with a country calling code that exists."""
 
     def parse(self, value: JsonValue) -> str:
         """The number as sent."""
         text = _text(value)
-        if not _PHONE.match(text):
-            raise Invalid("Phone number must start with a '+' and have between 7 and 15 digits")
+        if not _PHONE.match(text) or not any(int(text[1:end]) in COUNTRY_CODE_TO_REGION_CODE for end in (2, 3, 4)):
+            raise Invalid(
+                "Phone number must start with a '+', have between 7 and 15 digits and begin with a country calling code"
+            )
         return text
 
     def schema(self) -> Mapping[str, Any]:
@@ -137,6 +144,81 @@ class Password:
     def schema(self) -> Mapping[str, Any]:
         """As JSON Schema."""
         return {"type": "string", "minLength": 8, "maxLength": 256, "format": "password"}
+
+
+@dataclass(frozen=True, slots=True)
+class OldPassword:
+    """The password so far, which may be none: up to 256 bytes, not held to any rule for new ones."""
+
+    def parse(self, value: JsonValue) -> str:
+        """The password as sent."""
+        if not isinstance(value, str) or len(value.encode()) > 256:
+            raise Invalid("Value must be a valid string of at most 256 characters")
+        return value
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "maxLength": 256, "format": "password"}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A whole number within bounds, as JSON or as the text of one."""
+
+    least: int
+    most: int
+
+    def parse(self, value: JsonValue) -> int:
+        """The number."""
+        if isinstance(value, str) and _DIGITS.match(value):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not self.least <= value <= self.most:
+            raise Invalid(f"Value must be a valid range between {self.least} and {self.most}")
+        return value
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of these words; where ``folded``, in any case (the SDKs disagree on some)."""
+
+    words: tuple[str, ...]
+    folded: bool = False
+
+    def parse(self, value: JsonValue) -> str:
+        """The word as listed."""
+        if isinstance(value, str):
+            for word in self.words:
+                if value == word or (self.folded and value.lower() == word.lower()):
+                    return word
+        raise Invalid(f"Value must be one of ({', '.join(self.words)})")
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "enum": list(self.words)}
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """An absolute URL. Whether the project sends people there is `accounts_es.http.redirects`' business."""
+
+    def parse(self, value: JsonValue) -> str:
+        """The URL as sent."""
+        text = _text(value)
+        try:
+            parts = urlsplit(text)
+        except ValueError:
+            raise Invalid("Value must be a valid URL") from None
+        if len(text) > MAX_URL or not parts.scheme or not (parts.netloc or parts.path) or _SPACE.search(text):
+            raise Invalid("Value must be a valid URL")
+        return text
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "format": "uri", "maxLength": MAX_URL}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,42 @@
 from typing import Final
 
 from accounts_es.http import health
-from accounts_es.http.account import accounts, logs, profile, sessions
+from accounts_es.http.account import (
+    accounts,
+    credentials,
+    identities,
+    logs,
+    mfa,
+    profile,
+    recovery,
+    sessions,
+    targets,
+    tokens,
+    verification,
+)
 from accounts_es.http.operation import Operation, operations_of
 from accounts_es.http.users import logs as user_logs
 from accounts_es.http.users import profile as user_profile
 from accounts_es.http.users import sessions as user_sessions
 from accounts_es.http.users import users
 
-MODULES: Final = (health, accounts, sessions, profile, logs, users, user_profile, user_sessions, user_logs)
+MODULES: Final = (
+    health,
+    accounts,
+    sessions,
+    tokens,
+    profile,
+    logs,
+    credentials,
+    recovery,
+    verification,
+    mfa,
+    identities,
+    targets,
+    users,
+    user_profile,
+    user_sessions,
+    user_logs,
+)
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(each for module in MODULES for each in operations_of(module))

@@ -1,6 +1,6 @@
 """The rules a project has for its accounts, each with its default (contract: account, 1.8; cross-cutting, 15)."""
 
-from typing import Final
+from typing import Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -92,5 +92,6 @@ class Policies(BaseModel):
             return self
 
 
-AUTH_METHODS: Final = ("email-password", "magic-url", "email-otp", "anonymous", "invites", "jwt", "phone")
+AuthMethod = Literal["email-password", "magic-url", "email-otp", "anonymous", "invites", "jwt", "phone"]
+AUTH_METHODS: Final[tuple[str, ...]] = get_args(AuthMethod)
 """The ways to authenticate that can be switched off (contract: cross-cutting, 15)."""

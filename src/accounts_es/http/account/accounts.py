@@ -5,10 +5,11 @@ from typing import Annotated
 from accounts_es.adapters.ids import stream_id, wire_id
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.events import AccountDeleted, SignedUp, TargetAdded
-from accounts_es.domain.errors import UserAlreadyExists, UserNotFound
+from accounts_es.domain.errors import PasswordPersonalData, UserAlreadyExists, UserNotFound
 from accounts_es.http import models
 from accounts_es.http.context import Context
 from accounts_es.http.operation import Limit, operation
+from accounts_es.http.policies import BEGINNING_REFUSALS, ensure_impersonal, ensure_may_begin, ensure_strong
 from accounts_es.http.rules import UNIQUE, Email, Id, Password, Text
 from projections import accounts
 
@@ -21,7 +22,8 @@ from projections import accounts
     returns=models.Account,
     status=201,
     emits=(SignedUp, TargetAdded),
-    raises=(UserAlreadyExists,),
+    raises=(UserAlreadyExists, PasswordPersonalData, *BEGINNING_REFUSALS),
+    auth_method="email-password",
     limits=(Limit(10, 3600, "url", "ip"),),
 )
 async def create(
@@ -33,11 +35,15 @@ async def create(
     name: Annotated[str, Text(128)] = "",
 ) -> models.Account:
     """Sign up with e-mail and password. No session is opened."""
+    made = wire_id() if user_id == UNIQUE else user_id
+    ensure_strong(ctx, password)
+    ensure_impersonal(ctx, password, account_id=made, email=email, name=name)
+    await ensure_may_begin(ctx, email)
     outcome = await ctx.execute(
         ACCOUNT,
         stream_id("account"),
         commands.sign_up,
-        account_id=wire_id() if user_id == UNIQUE else user_id,
+        account_id=made,
         email=email,
         name=name,
         password_hash=await ctx.services.passwords.hash(password),

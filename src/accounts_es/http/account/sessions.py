@@ -3,15 +3,34 @@
 from datetime import timedelta
 from typing import Annotated
 
-from accounts_es.adapters.ids import fingerprint, session_secret, stream_id, wire_id
+from accounts_es.adapters.ids import fingerprint, stream_id, wire_id
 from accounts_es.domain.account import ACCOUNT, commands
-from accounts_es.domain.account.events import SessionCreated, SessionDeleted, SignedUp
-from accounts_es.domain.errors import UserBlocked, UserInvalidCredentials, UserNotFound, UserSessionNotFound
-from accounts_es.domain.values import SESSION_SECONDS
+from accounts_es.domain.account.aggregate import SENT_TO
+from accounts_es.domain.account.events import (
+    PasswordRehashed,
+    SessionCreated,
+    SessionDeleted,
+    SessionExtended,
+    SignedUp,
+    TokenRedeemed,
+    VerifiedEmail,
+    VerifiedPhone,
+)
+from accounts_es.domain.errors import (
+    UserBlocked,
+    UserCountExceeded,
+    UserInvalidCredentials,
+    UserInvalidToken,
+    UserNotFound,
+    UserSessionNotFound,
+)
 from accounts_es.http import models
+from accounts_es.http.account import opening
 from accounts_es.http.context import Context
+from accounts_es.http.models.tokens import bare_secret
 from accounts_es.http.operation import Limit, guesses, operation
-from accounts_es.http.rules import Email, Id, Password
+from accounts_es.http.policies import ensure_may_begin
+from accounts_es.http.rules import Email, Id, Password, Text
 from projections import accounts, sessions
 
 CURRENT = "current"
@@ -24,10 +43,11 @@ CURRENT = "current"
     scope="sessions.write",
     returns=models.Session,
     status=201,
-    emits=(SessionCreated, SessionDeleted),
+    emits=(SessionCreated, SessionDeleted, PasswordRehashed),
     raises=(UserInvalidCredentials, UserBlocked, UserNotFound),
     aliases=("/account/sessions",),
     opens_session=True,
+    auth_method="email-password",
     even=True,
     limits=guesses("param:email"),
 )
@@ -38,29 +58,37 @@ async def create_email_password_session(
     account = await accounts.find_by_email(ctx.reads, ctx.project_id, email)
     stored = account.password_hash if account is not None else None
     matches = await ctx.services.passwords.matches(stored, password)
-    if account is None or not matches:
+    if account is None or stored is None or not matches:
         await ctx.refuse_sign_in("email-password", "invalid_credentials", email, account)
         raise UserInvalidCredentials
     if not account.active:
         await ctx.refuse_sign_in("email-password", "blocked", email, account)
         raise UserBlocked
-    secret, session_id = session_secret(), wire_id()
-    expires_at = ctx.at + timedelta(seconds=SESSION_SECONDS)
+    new = opening.new_session(ctx)
+    await opening.alert(ctx, account)
     await ctx.execute(
         ACCOUNT,
         account.stream,
         commands.create_session,
-        session_id=session_id,
-        secret_hash=fingerprint(secret),
+        session_id=new.session_id,
+        secret_hash=fingerprint(new.secret),
         provider="email",
         provider_uid=email,
         factors=("password",),
-        expires_at=expires_at,
+        expires_at=new.expires_at,
         checked_password_hash=stored,
+        limit=new.limit,
     )
-    row = await sessions.get(ctx.reads, account.stream, session_id)
-    shown = ctx.open_session(account.account_id, secret, expires_at)
-    return models.session(row, account.account_id, locale=ctx.request.locale, current=True, secret=shown)
+    if ctx.services.passwords.is_outdated(stored):
+        stronger = await ctx.services.passwords.hash(password)
+        await ctx.execute(
+            ACCOUNT,
+            account.stream,
+            commands.rehash_password,
+            password_hash=stronger,
+            checked_password_hash=stored,
+        )
+    return await opening.answer(ctx, account.stream, account.account_id, new)
 
 
 @operation(
@@ -71,25 +99,122 @@ async def create_email_password_session(
     returns=models.Session,
     status=201,
     emits=(SignedUp, SessionCreated),
+    raises=(UserCountExceeded,),
     opens_session=True,
+    auth_method="anonymous",
     limits=(Limit(50, 3600, "ip"),),
 )
 async def create_anonymous_session(ctx: Context) -> models.Session:
     """Sign in without saying who one is: a new account with nothing but a session."""
-    stream, account_id, session_id, secret = stream_id("account"), wire_id(), wire_id(), session_secret()
-    expires_at = ctx.at + timedelta(seconds=SESSION_SECONDS)
+    await ensure_may_begin(ctx, None)
+    stream, account_id, new = stream_id("account"), wire_id(), opening.new_session(ctx)
     await ctx.execute(
         ACCOUNT,
         stream,
         commands.sign_up_anonymously,
         account_id=account_id,
-        session_id=session_id,
-        secret_hash=fingerprint(secret),
-        expires_at=expires_at,
+        session_id=new.session_id,
+        secret_hash=fingerprint(new.secret),
+        expires_at=new.expires_at,
     )
-    row = await sessions.get(ctx.reads, stream, session_id)
-    shown = ctx.open_session(account_id, secret, expires_at)
-    return models.session(row, account_id, locale=ctx.request.locale, current=True, secret=shown)
+    return await opening.answer(ctx, stream, account_id, new)
+
+
+REDEEMING = (TokenRedeemed, VerifiedEmail, VerifiedPhone, SessionCreated, SessionDeleted)
+
+
+@operation(
+    "POST",
+    "/account/sessions/token",
+    id="account.createSession",
+    scope="sessions.write",
+    returns=models.Session,
+    status=201,
+    emits=REDEEMING,
+    raises=(UserInvalidToken, UserBlocked),
+    opens_session=True,
+    even=True,
+    limits=guesses("param:userId"),
+)
+async def create_session(
+    ctx: Context, *, user_id: Annotated[str, Id()], secret: Annotated[str, Text(256)]
+) -> models.Session:
+    """Sign in with a one-time secret: of a magic URL, a code by mail or SMS, or one that a server made."""
+    return await _redeem(ctx, user_id, secret)
+
+
+@operation(
+    "PUT",
+    "/account/sessions/magic-url",
+    id="account.updateMagicURLSession",
+    scope="sessions.write",
+    returns=models.Session,
+    status=201,
+    emits=REDEEMING,
+    raises=(UserInvalidToken, UserBlocked),
+    opens_session=True,
+    even=True,
+    limits=guesses("param:userId"),
+)
+async def update_magic_url_session(
+    ctx: Context, *, user_id: Annotated[str, Id()], secret: Annotated[str, Text(256)]
+) -> models.Session:
+    """As `create_session`, as older SDKs call it."""
+    return await _redeem(ctx, user_id, secret)
+
+
+@operation(
+    "PUT",
+    "/account/sessions/phone",
+    id="account.updatePhoneSession",
+    scope="sessions.write",
+    returns=models.Session,
+    status=201,
+    emits=REDEEMING,
+    raises=(UserInvalidToken, UserBlocked),
+    opens_session=True,
+    even=True,
+    limits=guesses("param:userId"),
+)
+async def update_phone_session(
+    ctx: Context, *, user_id: Annotated[str, Id()], secret: Annotated[str, Text(256)]
+) -> models.Session:
+    """As `create_session`, as older SDKs call it."""
+    return await _redeem(ctx, user_id, secret)
+
+
+async def _redeem(ctx: Context, user_id: str, secret: str) -> models.Session:
+    account = await accounts.find(ctx.reads, ctx.project_id, user_id)
+    if account is None:
+        await ctx.refuse_sign_in("token", "unknown", user_id, None)
+        raise UserInvalidToken
+    try:
+        return await _redeem_for(ctx, account, bare_secret(user_id, secret))
+    except (UserInvalidToken, UserBlocked) as refused:
+        await ctx.refuse_sign_in("token", refused.wire_type, user_id, account)
+        raise
+
+
+async def _redeem_for(ctx: Context, account: accounts.AccountRow, secret: str) -> models.Session:
+    new = opening.new_session(ctx)
+    digest = ctx.token_digest(account.stream, secret)
+    if ctx.rules.policies.session_alert.enabled:
+        tokens = (await ctx.load(ACCOUNT, account.stream)).tokens.values()
+        # Whoever signs in by mail has just been told by that mail.
+        if not any(token.secret_hash == digest and SENT_TO.get(token.purpose) == "email" for token in tokens):
+            await opening.alert(ctx, account)
+    await ctx.execute(
+        ACCOUNT,
+        account.stream,
+        commands.sign_in_with_token,
+        secret_hash=digest,
+        now=ctx.at,
+        session_id=new.session_id,
+        session_secret_hash=fingerprint(new.secret),
+        expires_at=new.expires_at,
+        limit=new.limit,
+    )
+    return await opening.answer(ctx, account.stream, account.account_id, new)
 
 
 @operation("GET", "/account/sessions", id="account.listSessions", scope="account", returns=models.SessionList)
@@ -119,10 +244,31 @@ async def get_session(ctx: Context, *, session_id: Annotated[str, Id()]) -> mode
 
 
 @operation(
+    "PATCH",
+    "/account/sessions/{sessionId}",
+    id="account.updateSession",
+    scope="account",
+    returns=models.Session,
+    emits=(SessionExtended,),
+    raises=(UserSessionNotFound, UserNotFound),
+    limits=(Limit(10, 3600, "url", "ip"),),
+)
+async def update_session(ctx: Context, *, session_id: Annotated[str, Id()]) -> models.Session:
+    """Keep one of the caller's sessions for its whole length from now on."""
+    extending, account = _own(ctx, session_id), ctx.account
+    expires_at = ctx.at + timedelta(seconds=ctx.rules.policies.session_duration.duration)
+    await ctx.execute(ACCOUNT, account.stream, commands.extend_session, session_id=extending, expires_at=expires_at)
+    row = await sessions.get(ctx.reads, account.stream, extending)
+    current = _is_current(ctx, extending)
+    return models.session(row, account.account_id, locale=ctx.request.locale, current=current)
+
+
+@operation(
     "DELETE",
     "/account/sessions/{sessionId}",
     id="account.deleteSession",
     scope="account",
+    mfa_pending=True,
     emits=(SessionDeleted,),
     raises=(UserSessionNotFound, UserNotFound),
     limits=(Limit(100, 3600, "url", "ip"),),

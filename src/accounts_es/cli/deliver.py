@@ -1,0 +1,96 @@
+"""``accounts-es deliver``: mail and text messages. ``serve`` runs one of its own."""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from accounts_es import logs
+from accounts_es.adapters.key_files import load_key
+from accounts_es.cli.console import Trouble
+from accounts_es.cli.database import open_tool
+from accounts_es.eventstore.keys import MasterKey
+from accounts_es.reactors.outbox import Outbox
+from accounts_es.reactors.transports import transports
+from accounts_es.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_WATCH_SECONDS: Final = 1.0
+_STOP_SECONDS: Final = 30.0
+
+
+def deliver(
+    data: Annotated[Path | None, typer.Option(help="The server's data folder.")] = None,
+    database_url: Annotated[str | None, typer.Option(envvar="ACCOUNTS_DATABASE_URL", help="Its database.")] = None,
+) -> None:
+    """Deliver mail and text messages until told to stop, besides what the server itself delivers."""
+    settings = Settings() if data is None else Settings(data=data)
+    logs.configure(settings.log_level)
+    with open_tool(settings.data, database_url) as tool:
+        if tool.master is None:
+            raise Trouble("there is no master key: without it the outbox cannot be opened")
+        asyncio.run(_deliver(settings, tool.conninfo, tool.master))
+
+
+async def _deliver(settings: Settings, conninfo: str, master: MasterKey) -> None:
+    delivering = asyncio.current_task()
+    assert delivering is not None  # noqa: S101 - for the type checker
+    loop = asyncio.get_running_loop()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ending, delivering.cancel)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # However the server ends, its delivery ends with it.
+        loop.add_reader(parent.sentinel, delivering.cancel)
+    with suppress(asyncio.CancelledError):
+        await Outbox(conninfo, master, transports(settings)).run()
+
+
+@contextmanager
+def delivering(settings: Settings, conninfo: str) -> Generator[None]:
+    """Delivery in a process of its own, started again if it dies."""
+    stopping = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(settings, conninfo, stopping), name="delivery")
+    watcher.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        watcher.join()
+
+
+def _watch(settings: Settings, conninfo: str, stopping: threading.Event) -> None:
+    process = _start(settings, conninfo)
+    while not stopping.wait(_WATCH_SECONDS):
+        if not process.is_alive():
+            log.error("delivery has ended: starting it again", extra={"exit": process.exitcode})
+            process = _start(settings, conninfo)
+    process.terminate()
+    process.join(_STOP_SECONDS)
+    if process.is_alive():
+        process.kill()
+
+
+def _start(settings: Settings, conninfo: str) -> SpawnProcess:
+    process = multiprocessing.get_context("spawn").Process(target=_work, args=(settings, conninfo), name="delivery")
+    process.start()
+    return process
+
+
+def _work(settings: Settings, conninfo: str) -> None:
+    """The delivery process of a server."""
+    logs.configure(settings.log_level)
+    secret = load_key("master", settings.data, os.environ)
+    if secret is None:
+        raise Trouble("there is no master key")
+    asyncio.run(_deliver(settings, conninfo, MasterKey(secret)))

@@ -1,0 +1,75 @@
+"""Who may come in: the checks between the caller and the parameters, in the contract's order (cross-cutting, 4)."""
+
+from typing import Final
+
+from pydantic_core import to_json
+
+from accounts_es.domain.account.commands.mfa import FRESH
+from accounts_es.domain.errors import (
+    GeneralUnauthorizedScope,
+    UserAuthMethodUnsupported,
+    UserBlocked,
+    UserChallengeRequired,
+    UserMoreFactorsRequired,
+    UserSessionAlreadyExists,
+)
+from accounts_es.domain.project import AuthMethod
+from accounts_es.http.context import Context
+from projections.accounts import AccountRow
+
+FACTORS_NEEDED: Final = 2
+
+METHOD_NAMES: Final[dict[AuthMethod, str]] = {
+    "email-password": "Email / Password",
+    "magic-url": "Magic URL",
+    "email-otp": "Email OTP",
+    "anonymous": "Anonymous",
+    "invites": "Invites",
+    "jwt": "JWT",
+    "phone": "Phone",
+}
+"""What the contract calls them in its refusal (account, 1.4)."""
+
+
+def enter(ctx: Context) -> None:
+    """Before the request is counted. Raises the first refusal that applies: scope, block, owed factor."""
+    operation, caller = ctx.operation, ctx.caller
+    if caller.scopes.isdisjoint(operation.scopes):
+        wanted = to_json(list(operation.scopes)).decode()
+        raise GeneralUnauthorizedScope(f"{caller.describe(ctx.project_id)} missing scopes ({wanted})")
+    if caller.account is not None:
+        if not caller.account.active:
+            raise UserBlocked
+        if caller.account.mfa and not operation.mfa_pending and owes_factor(ctx):
+            raise UserMoreFactorsRequired
+
+
+def proceed(ctx: Context) -> None:
+    """Once it is counted. Raises the first refusal that applies: open session, method off, stale factor."""
+    operation, caller = ctx.operation, ctx.caller
+    if operation.opens_session and (caller.account is not None or ctx.signed_in):
+        raise UserSessionAlreadyExists
+    if operation.auth_method is not None and operation.auth_method in ctx.rules.methods_off and caller.kind != "key":
+        name = METHOD_NAMES[operation.auth_method]
+        raise UserAuthMethodUnsupported(f"{name} authentication is disabled for this project")
+    if operation.fresh_factor:
+        shown = caller.session.factor_shown_at if caller.session is not None else None
+        if shown is None or ctx.at - shown > FRESH:
+            raise UserChallengeRequired
+
+
+def has_second_factor(account: AccountRow) -> bool:
+    """Whether there is a second factor to ask for."""
+    return account.email_verified or account.phone_verified or account.totp
+
+
+def owes_factor(ctx: Context) -> bool:
+    """Whether the caller's session lacks the second factor its account asks for. A JWT has no session to lack one."""
+    account, session = ctx.caller.account, ctx.caller.session
+    return (
+        account is not None
+        and session is not None
+        and account.mfa
+        and has_second_factor(account)
+        and len(session.factors) < FACTORS_NEEDED
+    )

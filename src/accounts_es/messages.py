@@ -1,0 +1,54 @@
+"""What the server says to people outside a request: mail and text messages.
+
+A message is put into the outbox in the transaction of the events it follows from, sealed, and sent by a reactor.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+MailTemplate = Literal[
+    "verification",
+    "verification-otp",
+    "magic-url",
+    "otp",
+    "recovery",
+    "recovery-otp",
+    "invitation",
+    "mfa-challenge",
+    "session-alert",
+    "email-changed",
+    "phone-changed",
+    "password-changed",
+    "mfa-changed",
+]
+SmsTemplate = Literal["login", "verification", "mfa", "invitation"]
+
+
+class Message(BaseModel):
+    """To one person, in one language. ``values`` go into the template."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: ClassVar[str]
+
+    to: str
+    locale: str = "en"
+    values: dict[str, str] = {}
+
+
+class Mail(Message):
+    """An e-mail. ``to`` is the address, ``to_name`` what the person is called."""
+
+    kind: ClassVar[str] = "mail"
+
+    template: MailTemplate
+    to_name: str = ""
+
+
+class Sms(Message):
+    """A text message. ``to`` is the number, with its country code."""
+
+    kind: ClassVar[str] = "sms"
+
+    template: SmsTemplate

@@ -1,0 +1,176 @@
+"""How messages leave: by SMTP, by a provider's HTTP interface, or as files when nothing else is set up."""
+
+import json
+import logging
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from email.message import EmailMessage
+from email.utils import formataddr, formatdate, make_msgid
+from pathlib import Path
+from typing import Final, cast
+from urllib.parse import parse_qsl, urlencode
+
+import aiosmtplib
+import httpx
+from pydantic import JsonValue
+
+from accounts_es.messages import Mail, Message, Sms
+from accounts_es.reactors.outbox import Refused, Transport
+from accounts_es.reactors.rendering import Rendered, render_mail, render_sms
+from accounts_es.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_PERMANENT: Final = range(500, 600)
+"""SMTP replies that say never (RFC 5321, 4.2.1)."""
+
+
+def transports(settings: Settings) -> Mapping[str, Transport]:
+    """What each kind of message travels by, as configured."""
+    folder = settings.data / "outbox"
+    return {
+        Mail.kind: Smtp(settings) if settings.smtp_host is not None else MailFiles(settings, folder),
+        Sms.kind: HttpSms(settings) if settings.sms_url is not None else SmsFiles(folder),
+    }
+
+
+class Smtp:
+    """One connection for each mail: a server that is down or slow holds up nothing but itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tls = ssl.create_default_context()
+        if settings.smtp_ca_file is not None:
+            self._tls.load_verify_locations(settings.smtp_ca_file)
+
+    async def deliver(self, message: Message) -> None:
+        """Hand it to the server. Raises `Refused` when the server says never, to us or to the address."""
+        settings = self._settings
+        mail = _mail(settings, cast("Mail", message))
+        password = settings.smtp_password.get_secret_value() if settings.smtp_password is not None else None
+        try:
+            await aiosmtplib.send(
+                mail,
+                hostname=settings.smtp_host,
+                port=settings.smtp_port,
+                username=settings.smtp_username,
+                password=password,
+                use_tls=settings.smtp_security == "tls",
+                start_tls=settings.smtp_security == "starttls",
+                tls_context=self._tls if settings.smtp_security != "none" else None,
+                timeout=settings.smtp_timeout,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as refused:
+            if all(each.code in _PERMANENT for each in refused.recipients):
+                raise Refused(f"the recipient is refused ({refused.recipients[0].code})") from None
+            raise
+        except aiosmtplib.SMTPDataError as refused:
+            if refused.code in _PERMANENT:
+                raise Refused(f"the mail is refused ({refused.code})") from None
+            raise
+
+
+class MailFiles:
+    """A file for each mail, to be opened by any mail program."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
+
+    async def deliver(self, message: Message) -> None:
+        """Write it."""
+        path = _write(self._folder, "eml", bytes(_mail(self._settings, cast("Mail", message))))
+        log.info("no SMTP server is set up: mail written", extra={"file": str(path)})
+
+
+class SmsFiles:
+    """A file for each text message: the number, an empty line, the text."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def deliver(self, message: Message) -> None:
+        """Write it."""
+        text = render_sms(cast("Sms", message))
+        path = _write(self._folder, "txt", f"To: {message.to}\n\n{text}\n".encode())
+        log.info("no SMS provider is set up: message written", extra={"file": str(path)})
+
+
+class HttpSms:
+    """Any provider that takes a message in one POST, as JSON or as a form."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._headers: dict[str, str] = json.loads(settings.sms_headers.get_secret_value())
+        try:
+            self._json: JsonValue = json.loads(settings.sms_body)
+        except ValueError:
+            self._json = None
+
+    async def deliver(self, message: Message) -> None:
+        """Post it. Raises `Refused` when the provider says that the request is wrong."""
+        settings = self._settings
+        values = {"to": message.to, "from": settings.sms_from, "message": render_sms(cast("Sms", message))}
+        headers = dict(self._headers)
+        if self._json is not None:
+            headers["content-type"] = "application/json"
+            content = json.dumps(_filled(self._json, values)).encode()
+        else:
+            headers["content-type"] = "application/x-www-form-urlencoded"
+            fields = [(name, _fill(value, values)) for name, value in parse_qsl(settings.sms_body)]
+            content = urlencode(fields).encode()
+        async with httpx.AsyncClient(timeout=settings.sms_timeout, trust_env=False) as client:
+            answer = await client.post(str(settings.sms_url), content=content, headers=headers)
+        if answer.status_code in {400, 404, 410, 422}:
+            raise Refused(f"the provider refuses it ({answer.status_code})")
+        answer.raise_for_status()
+
+
+def _mail(settings: Settings, mail: Mail) -> EmailMessage:
+    """The mail with a plain and an HTML part. Header injection fails: the email package refuses line breaks."""
+    rendered: Rendered = render_mail(mail)
+    message = EmailMessage()
+    message["Subject"] = _line(rendered.subject)
+    message["From"] = formataddr((_line(settings.mail_from_name), settings.mail_from))
+    message["To"] = formataddr((_line(mail.to_name), mail.to))
+    if settings.mail_reply_to is not None:
+        message["Reply-To"] = settings.mail_reply_to
+    message["Date"] = formatdate()
+    message["Message-ID"] = make_msgid(domain=settings.mail_from.rpartition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(rendered.text)
+    message.add_alternative(rendered.html, subtype="html")
+    return message
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+def _filled(template: JsonValue, values: Mapping[str, str]) -> JsonValue:
+    """The template with the values put into its texts; they are escaped when it is written."""
+    if isinstance(template, str):
+        return _fill(template, values)
+    if isinstance(template, list):
+        return [_filled(each, values) for each in template]
+    if isinstance(template, dict):
+        return {key: _filled(each, values) for key, each in template.items()}
+    return template
+
+
+def _write(folder: Path, suffix: str, content: bytes) -> Path:
+    """A file only its owner may read, whole or not there."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{time.time_ns():020}-{os.getpid()}.{suffix}"
+    aside = path.with_suffix(".part")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    return aside.rename(path)
