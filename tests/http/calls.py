@@ -139,6 +139,7 @@ MUST_BE_RIGHT: Final = {
     "account.updateMFAChallenge": {"challengeId", "otp"},
     "account.updateMFA": {"mfa"},
     "account.createMFAChallenge": {"factor"},
+    "account.updatePushTarget": {"identifier"},
 }
 """Parameters that are held against something else: no other value is right."""
 

@@ -42,7 +42,14 @@ def add_label(account: Account, *, label: str) -> Iterator[AccountEvent]:
 async def sign_up(application: Application, stream: str, *, email: str | None = None, **more) -> None:
     account_id = more.pop("account_id", stream.removeprefix("account-"))
     await application.execute(
-        metadata(), ACCOUNT, stream, commands.sign_up, account_id=account_id, email=email, email_target_id="t", **more
+        metadata(),
+        ACCOUNT,
+        stream,
+        commands.sign_up,
+        account_id=account_id,
+        email=email,
+        email_target_id=f"t-{account_id}",
+        **more,
     )
 
 
@@ -322,7 +329,14 @@ async def test_T34_the_key_of_a_refused_command_stays_free(application: Applicat
 
     async def keyed(stream: str, email: str) -> None:
         await application.execute_with(
-            metadata(), key, ACCOUNT, stream, commands.sign_up, account_id=stream, email=email, email_target_id="t"
+            metadata(),
+            key,
+            ACCOUNT,
+            stream,
+            commands.sign_up,
+            account_id=stream,
+            email=email,
+            email_target_id=f"t-{stream}",
         )
 
     with pytest.raises(UserAlreadyExists):

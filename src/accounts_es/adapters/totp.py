@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 from typing import Final
 
-import pyotp
+from pyotp.totp import TOTP
 
 STEP: Final = 30
 SEED_BYTES: Final = 64
@@ -21,12 +21,12 @@ def new_seed() -> str:
 
 def uri(seed: str, *, issuer: str, account: str) -> str:
     """What an authenticator app reads from a QR code."""
-    return pyotp.TOTP(seed).provisioning_uri(name=account, issuer_name=issuer)
+    return TOTP(seed).provisioning_uri(name=account, issuer_name=issuer)
 
 
 def steps_of(seed: str, code: str, at: datetime) -> tuple[int, ...]:
     """The steps, of those that count now, whose code this is."""
     now = int(at.timestamp()) // STEP
-    generator = pyotp.TOTP(seed)
+    generator = TOTP(seed)
     near = range(now - DRIFT, now + DRIFT + 1)
     return tuple(step for step in near if hmac.compare_digest(generator.generate_otp(step), code))

@@ -30,7 +30,7 @@ async def list_identities(
     """The caller's identities, oldest first."""
     account = ctx.account
     rows = await identities.list_identities(ctx.reads, account.stream)
-    linked = (await ctx.load(ACCOUNT, account.stream)).identities if rows else {}
+    linked = (await ctx.load(ACCOUNT, account.stream)).identities
     part = part_of(rows, page_of(queries or ()), key=lambda row: row.identity_id)
     listed = [identity(row, account.account_id, linked.get(row.identity_id)) for row in part]
     return {"total": len(rows) if total else 0, "identities": listed}

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from accounts_es.domain.account.aggregate import Identity as LinkedIdentity
 from accounts_es.http.models.dates import date
+from accounts_es.http.requests import as_mapping
 from projections.identities import IdentityRow
 
 Token = TypedDict("Token", {"$id": str, "$createdAt": str, "userId": str, "secret": str, "expire": str, "phrase": str})
@@ -91,12 +92,11 @@ def phone_secret(account_id: str, code: str) -> str:
 def bare_secret(account_id: str, secret: str) -> str:
     """The secret itself, also of what `phone_secret` made for this account."""
     try:
-        read = from_json(base64.b64decode(secret, validate=True))
+        read = as_mapping(from_json(base64.b64decode(secret, validate=True)))
     except (binascii.Error, ValueError):
         return secret
-    if isinstance(read, dict) and read.get("id") == account_id and isinstance(read.get("secret"), str):
-        return str(read["secret"])
-    return secret
+    bare = read.get("secret") if read is not None and read.get("id") == account_id else None
+    return bare if isinstance(bare, str) else secret
 
 
 def identity(row: IdentityRow, account_id: str, linked: LinkedIdentity | None) -> Identity:
