@@ -29,7 +29,7 @@ from accounts_es.http.rules import (
     Texts,
     Url,
 )
-from tests.support.running import PASSWORD, Person, World, an_email
+from tests.support.running import PASSWORD, Person, World, a_phone, an_email
 from tests.support.server import Client
 
 
@@ -75,7 +75,7 @@ def good(rule: Rule) -> Any:
         case Email():
             return an_email()
         case Phone():
-            return f"+49{int(token_hex(4), 16) % 10**9:09}"
+            return a_phone()
         case Password() | OldPassword():
             return PASSWORD
         case Number():

@@ -149,6 +149,11 @@ def an_email() -> str:
     return f"{token_hex(6)}@example.org"
 
 
+def a_phone() -> str:
+    """A number nobody has."""
+    return f"+49{int(token_hex(4), 16) % 10**9:09}"
+
+
 @pytest.fixture(scope="session")
 def world(server_conninfo: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A running server on a database of its own.

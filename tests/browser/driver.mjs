@@ -1,0 +1,51 @@
+// People in a real browser: `node driver.mjs ENDPOINT`. Every person has a profile of their own and one page.
+import {obey} from '../support/obey.mjs';
+import {chromium} from '../sdk/node_modules/playwright-core/index.mjs';
+
+const [endpoint] = process.argv.slice(2);
+const {CHROMIUM, CHROMIUM_LIBRARIES} = process.env;
+const quiet = ['--no-sandbox', '--no-zygote', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--no-first-run'];
+
+const browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: quiet,
+    env: {...process.env, ...(CHROMIUM_LIBRARIES ? {LD_LIBRARY_PATH: CHROMIUM_LIBRARIES} : {})},
+});
+const people = new Map();
+
+await obey({
+    async meet({who}) {
+        const context = await browser.newContext();
+        const page = await context.newPage();
+        const complaints = [];
+        page.on('console', (message) => ['warning', 'error'].includes(message.type()) && complaints.push(message.text()));
+        page.on('pageerror', (error) => complaints.push(String(error)));
+        people.set(who, {context, page, complaints});
+    },
+    async open({who, url}) {
+        await people.get(who).page.goto(url);
+        return {answer: people.get(who).page.url()};
+    },
+    // What a method of the SDK answers, or how it is refused, as the page sees it.
+    call: ({who, service, method, params}) => people.get(who).page.evaluate(
+        async ({endpoint, service, method, params}) => {
+            const {[service]: Service, Client} = window.Appwrite;
+            window.client ??= new Client().setEndpoint(endpoint).setProject('default');
+            try {
+                return {answer: await new Service(window.client)[method](...params)};
+            } catch (error) {
+                return {refused: {code: error.code ?? 0, type: error.type ?? error.name, message: error.message}};
+            }
+        },
+        {endpoint, service, method, params},
+    ),
+    run: async ({who, code}) => ({answer: await people.get(who).page.evaluate(code)}),
+    cookies: async ({who}) => ({answer: await people.get(who).context.cookies(endpoint)}),
+    complaints: ({who}) => ({answer: people.get(who).complaints}),
+    async part({who}) {
+        await people.get(who).context.close();
+        people.delete(who);
+    },
+});
+await browser.close();
