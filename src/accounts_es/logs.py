@@ -12,7 +12,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-EXTRAS: Final = ("request", "operation", "error", "project", "position", "topic", "seconds", "count", "read_model")
+EXTRAS: Final = (
+    "request",
+    "operation",
+    "error",
+    "project",
+    "position",
+    "topic",
+    "seconds",
+    "count",
+    "read_model",
+    "row",
+    "kind",
+    "attempt",
+    "reason",
+    "file",
+    "exit",
+)
 """What a log call may add; anything else is dropped."""
 
 _NOISY: Final = ("uvicorn.access", "uvicorn.error", "uvicorn", "psycopg", "psycopg.pool", "asyncio")

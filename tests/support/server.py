@@ -18,6 +18,7 @@ from typing import Any, Self
 import httpx
 import psycopg
 
+from accounts_es.adapters.embedded_postgres import connection
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import decode
@@ -126,6 +127,12 @@ class Server:
     ) -> None:
         if self._process is not None:
             self.stop()
+
+    def owner(self) -> psycopg.Connection[Any]:
+        """A connection of the owner of the server's database."""
+        conninfo = self.database_url or connection(self.data)
+        assert conninfo is not None
+        return psycopg.connect(conninfo, autocommit=True)
 
     @property
     def pid(self) -> int:

@@ -65,11 +65,23 @@ class Row(NamedTuple):
 class Outbox:
     """Delivery by one process."""
 
-    def __init__(self, conninfo: str, master: MasterKey, transports: Mapping[str, Transport]) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        master: MasterKey,
+        transports: Mapping[str, Transport],
+        *,
+        first_pause: float = FIRST_PAUSE,
+        give_up: timedelta = GIVE_UP,
+    ) -> None:
+        self._first_pause = first_pause
+        self._give_up = give_up
         self._conninfo = conninfo
         self._master = master
         self._transports = transports
         self._busy: set[asyncio.Task[None]] = set()
+        self._look = asyncio.Event()
+        """Set when there may be something to do: an event was stored, or a delivery is over."""
 
     async def run(self) -> None:
         """Deliver until cancelled; a database that is away is waited for. What is on its way is finished first."""
@@ -78,7 +90,12 @@ class Outbox:
                 try:
                     async with await connect(self._conninfo) as connection, await connect(self._conninfo) as listener:
                         await listener.execute("LISTEN accounts_events")
-                        await self._deliver_all(connection, listener)
+                        listening = asyncio.create_task(self._listen(listener))
+                        try:
+                            await self._deliver_all(connection, listening)
+                        finally:
+                            listening.cancel()
+                            await asyncio.gather(listening, return_exceptions=True)
                 except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                     log.warning("outbox waits for the database", extra={"error": type(error).__name__})
                     await asyncio.sleep(1.0)
@@ -86,15 +103,24 @@ class Outbox:
             if self._busy:
                 await asyncio.wait(self._busy, timeout=LEASE.total_seconds())
 
-    async def _deliver_all(self, connection: AsyncConn, listener: AsyncConn) -> None:
+    async def _listen(self, listener: AsyncConn) -> None:
+        async for _ in listener.notifies():
+            self._look.set()
+
+    async def _deliver_all(self, connection: AsyncConn, listening: asyncio.Task[None]) -> None:
         while True:
+            self._look.clear()
             for row in await self._lease(connection):
                 task = asyncio.create_task(self._deliver(connection, row))
                 self._busy.add(task)
-                task.add_done_callback(self._busy.discard)
-            await self._wait(connection, listener)
-            if connection.closed:
+                task.add_done_callback(self._over)
+            await self._wait(connection)
+            if connection.closed or listening.done():
                 raise psycopg.OperationalError("the connection was lost")
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._busy.discard(task)
+        self._look.set()
 
     async def _lease(self, connection: AsyncConn) -> list[Row]:
         free = AT_ONCE - len(self._busy)
@@ -103,15 +129,14 @@ class Outbox:
         cursor = await connection.execute(_LEASE, (LEASE, free))
         return [Row(*row) for row in await cursor.fetchall()]
 
-    async def _wait(self, connection: AsyncConn, listener: AsyncConn) -> None:
-        """Until a delivery is done, an event came, or the next row is due."""
-        if len(self._busy) == AT_ONCE:
-            await asyncio.wait(self._busy, return_when=asyncio.FIRST_COMPLETED)
-            return
-        row = await (await connection.execute(_NEXT)).fetchone()
-        due = POLL if row is None or row[0] is None else min(max(row[0], 0.0), POLL)
-        async for _ in listener.notifies(timeout=due, stop_after=1):
-            pass
+    async def _wait(self, connection: AsyncConn) -> None:
+        """Until there may be something to do, or the next row is due and somebody is free for it."""
+        due = POLL
+        if len(self._busy) < AT_ONCE:
+            row = await (await connection.execute(_NEXT)).fetchone()
+            due = POLL if row is None or row[0] is None else min(max(row[0], 0.0), POLL)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._look.wait(), due)
 
     async def _deliver(self, connection: AsyncConn, row: Row) -> None:
         facts = {"row": row.id, "kind": row.kind, "attempt": row.attempts}
@@ -123,7 +148,7 @@ class Outbox:
             log.warning("message refused for good", extra={**facts, "reason": str(refused)})
         except Exception as error:
             age = datetime.now(UTC) - row.created_at
-            if age < GIVE_UP:
+            if age < self._give_up:
                 await self._later(connection, row)
                 log.warning("message not delivered yet", extra={**facts, "error": type(error).__name__})
                 return
@@ -148,7 +173,7 @@ class Outbox:
 
     async def _later(self, connection: AsyncConn, row: Row) -> None:
         """Try again after a pause that doubles, with some chance in it."""
-        pause = min(FIRST_PAUSE * 2 ** (row.attempts - 1), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads attempts, no secret
+        pause = min(self._first_pause * 2 ** (row.attempts - 1), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads attempts, no secret
         with suppress(psycopg.OperationalError, psycopg.InterfaceError):  # the end of the lease makes it due as well
             await connection.execute(
                 "UPDATE log.outbox SET next_attempt_at = now() + %s WHERE id = %s", (timedelta(seconds=pause), row.id)

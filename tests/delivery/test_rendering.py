@@ -1,0 +1,98 @@
+"""What people read: every message in every language, escaped, with the code where phones look for it."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from accounts_es.messages import Mail, MailTemplate
+from accounts_es.reactors.rendering import FALLBACK, language, languages, render_mail
+from accounts_es.reactors.transports import _mail
+from accounts_es.settings import Settings
+
+VALUES = {
+    "project": "Shop",
+    "user": "Jane",
+    "owner": "Walter",
+    "team": "Crew",
+    "at": "2026-03-14T15:09:26+00:00",
+    "ip": "203.0.113.7",
+    "user_agent": "Mozilla/5.0",
+}
+LINKED = {"verification", "magic-url", "recovery", "invitation"}
+CODED = {"verification-otp", "otp", "recovery-otp", "mfa-challenge"}
+LINK = "https://shop.example/in?userId=jane&secret=" + "a" * 64
+
+SUBJECTS = {
+    "verification": "Account Verification for Shop",
+    "magic-url": "Shop Login",
+    "otp": "OTP for Shop Login",
+    "recovery": "Password Reset for Shop",
+    "invitation": "Invitation to Crew Team at Shop",
+    "mfa-challenge": "Verification Code for Shop",
+    "session-alert": "Security alert: new session on your Shop account",
+}
+"""What clients compare (contract: account, 1.11)."""
+
+
+def mail(template: MailTemplate, locale: str = "en", **values: str) -> Mail:
+    given = {**VALUES, **values}
+    if template in LINKED:
+        given["link"] = LINK
+    if template in CODED:
+        given["otp"] = "123456"
+    return Mail(template=template, to="jane@example.org", to_name=given["user"], locale=locale, values=given)
+
+
+@pytest.mark.parametrize("locale", sorted(languages()))
+@pytest.mark.parametrize("template", get_args(MailTemplate))
+def test_every_mail_can_be_read_in_every_language(template: MailTemplate, locale: str) -> None:
+    rendered = render_mail(mail(template, locale))
+    assert "Shop" in rendered.subject
+    for part in (rendered.subject, rendered.text, rendered.html):
+        assert not re.search(r"\{\w+\}", part), part
+    assert f'lang="{locale}"' in rendered.html
+    if template in CODED:
+        assert re.findall(r"\b\d{6}\b", rendered.text)[0] == "123456"
+    if template in LINKED:
+        assert LINK in rendered.text.splitlines()
+        assert f'href="{LINK.replace("&", "&amp;")}"' in rendered.html
+
+
+@pytest.mark.parametrize(("template", "subject"), SUBJECTS.items())
+def test_subjects_are_those_that_clients_compare(template: MailTemplate, subject: str) -> None:
+    assert render_mail(mail(template)).subject == subject
+
+
+def test_a_phrase_is_there_when_it_was_asked_for() -> None:
+    assert "security phrase" in render_mail(mail("otp", phrase="Brave otter")).text
+    assert "Brave otter" in render_mail(mail("otp", phrase="Brave otter")).html
+    assert "phrase" not in render_mail(mail("otp")).text
+
+
+@pytest.mark.parametrize(
+    ("asked", "read"),
+    [("de", "de"), ("de-AT", "de"), ("DE_at", "de"), ("tlh", FALLBACK), ("", FALLBACK), ("../../etc/passwd", FALLBACK)],
+)
+def test_the_closest_language_is_taken(asked: str, read: str) -> None:
+    assert language(asked) == read
+
+
+HOSTILE = "<script>alert(1)</script>{project}{0.__class__}\"'&"
+
+
+def test_T64_what_people_chose_stays_text() -> None:
+    rendered = render_mail(mail("session-alert", user=HOSTILE, project=HOSTILE, user_agent=HOSTILE))
+    assert "<script>" not in rendered.html
+    assert "&lt;script&gt;" in rendered.html
+    assert HOSTILE in rendered.text, "nothing in it is filled in or run"
+
+
+def test_T64_a_name_cannot_add_a_header() -> None:
+    injected = mail("otp", user="Jane\r\nBcc: everybody@example.org", project="Shop\nX-Evil: 1")
+    message = _mail(Settings(data=Path()), injected)
+    assert message["bcc"] is None
+    assert message["x-evil"] is None
+    assert [address.addr_spec for address in message["to"].addresses] == ["jane@example.org"]
+    assert message["auto-submitted"] == "auto-generated"
