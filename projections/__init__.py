@@ -3,7 +3,7 @@
 from typing import Final
 
 from accounts_es.eventstore.projection import Projection
-from projections import accounts, api_keys, identities, projects, sessions
+from projections import accounts, api_keys, identities, projects, sessions, teams
 
 ALL: Final[tuple[Projection, ...]] = (
     projects.projection,
@@ -11,4 +11,5 @@ ALL: Final[tuple[Projection, ...]] = (
     accounts.projection,
     sessions.projection,
     identities.projection,
+    teams.projection,
 )

@@ -16,6 +16,8 @@ from accounts_es.domain.errors import Refusal
 from accounts_es.domain.event import JSONObject, Metadata
 from accounts_es.domain.project import PROJECT
 from accounts_es.domain.project import commands as project_commands
+from accounts_es.domain.team import TEAM
+from accounts_es.domain.team import commands as team_commands
 from accounts_es.eventstore.connection import connect_sync
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
@@ -214,9 +216,21 @@ STEPS = st.one_of(
     st.tuples(st.just("mock_phone"), st.sampled_from(["+4930901820", "+4930901821"]), st.booleans()),
     st.tuples(st.just("end"), IDS),
     st.tuples(st.just("delete"), IDS),
+    st.tuples(st.just("team"), IDS, IDS, NAMES),
+    st.tuples(st.just("rename_team"), IDS, NAMES),
+    st.tuples(st.just("team_prefs"), IDS, PREFS),
+    st.tuples(st.just("invite"), IDS, IDS),
+    st.tuples(st.just("add"), IDS, IDS),
+    st.tuples(st.just("join"), IDS, IDS),
+    st.tuples(st.just("roles"), IDS, IDS, st.lists(st.sampled_from(["owner", "coach"]), max_size=3)),
+    st.tuples(st.just("leave"), IDS, IDS),
+    st.tuples(st.just("remove"), IDS, IDS),
+    st.tuples(st.just("delete_team"), IDS),
     st.tuples(st.just("platform"), st.sampled_from(["one.example", "two.example"])),
     st.tuples(st.just("no_platform"), st.sampled_from(["one.example", "two.example"])),
 )
+
+TEAM_STEPS = {"rename_team", "team_prefs", "invite", "add", "join", "roles", "leave", "remove", "delete_team"}
 
 
 class History:
@@ -226,6 +240,7 @@ class History:
         self.application = application
         self.meta = meta
         self.streams: dict[str, str] = {}
+        self.teams: dict[str, str] = {}
         self.made = 0
 
     async def step(self, kind: str, *args: object) -> None:
@@ -250,6 +265,13 @@ class History:
             self.streams[name] = fresh
         elif kind in {"platform", "no_platform", "policy", "method", "mock_phone"}:
             await self._on_project(kind, name, *args[1:])
+        elif kind == "team":
+            by = self.streams.get(str(args[1]))
+            founder = {"by": by, "membership_id": f"m{self.made}"}
+            await self._team(f"team-{self.made}", team_commands.create_team, team_id=name, name=args[2], **founder)
+            self.teams[name] = f"team-{self.made}"
+        elif kind in TEAM_STEPS:
+            await self._on_team(kind, self.teams.get(name, "team-none"), *args[1:])
         else:
             await self._on_account(kind, self.streams.get(name, "account-none"), *args[1:])
 
@@ -335,6 +357,36 @@ class History:
                 await self._decide(project_commands.add_platform, platform_id=name, hostname=name)
                 if kind == "no_platform":
                     await self._decide(project_commands.remove_platform, platform_id=name)
+
+    async def _on_team(self, kind: str, stream: str, *args: object) -> None:
+        who = self.streams.get(str(args[0]), "account-none") if args else ""
+        invitation: dict[str, object] = {"membership_id": f"m{self.made}", "account": who, "roles": ["coach"]}
+        state = (await self.application.load(TEAM, stream)).state
+        known = state.membership_of(who)
+        one = {"membership_id": known.membership_id if known is not None else "none"}
+        secret_hash = known.secret_hash if known is not None else "none"
+        match kind:
+            case "rename_team":
+                await self._team(stream, team_commands.rename_team, name=args[0])
+            case "team_prefs":
+                await self._team(stream, team_commands.update_prefs, prefs=args[0])
+            case "invite":
+                secret = f"h{self.made}"
+                await self._team(stream, team_commands.invite_member, **invitation, secret_hash=secret, by=None)
+            case "add":
+                await self._team(stream, team_commands.add_member, **invitation)
+            case "join":
+                await self._team(stream, team_commands.accept_invitation, **one, secret_hash=secret_hash)
+            case "roles":
+                await self._team(stream, team_commands.change_roles, **one, roles=args[1])
+            case "leave" | "remove":
+                by = who if kind == "leave" else None
+                await self._team(stream, team_commands.end_membership, **one, by=by)
+            case _:
+                await self._team(stream, team_commands.delete_team)
+
+    async def _team(self, stream: str, command: Callable[..., object], **kwargs: object) -> None:
+        await self.application.execute(self.meta(), TEAM, stream, command, **kwargs)  # type: ignore[arg-type]
 
     async def _decide(self, command: Callable[..., object], **kwargs: object) -> None:
         await self.application.execute(self.meta(), PROJECT, "project-default", command, **kwargs)  # type: ignore[arg-type]

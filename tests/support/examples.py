@@ -98,6 +98,17 @@ account_deleted = account.AccountDeleted()
 
 team_created = team.TeamCreated(team_id="crew", name="The Crew")
 team_renamed = team.TeamRenamed(name="The Other Crew")
+team_prefs_updated = team.PrefsUpdated(prefs={"theme": "dark", "size": 1.5, "tags": ["a", None, True]})
+member_invited = team.MemberInvited(
+    membership_id="membership", account="account-2", roles=("player", "coach"), secret_hash=DIGEST
+)
+invitation_renewed = team.InvitationRenewed(membership_id="membership", secret_hash=DIGEST[::-1])
+member_joined = team.MemberJoined(membership_id="membership")
+member_added = team.MemberAdded(membership_id="founder", account="account-1", roles=("owner",))
+member_roles_changed = team.MemberRolesChanged(membership_id="membership", roles=("owner", "coach"))
+member_left = team.MemberLeft(membership_id="membership")
+member_removed = team.MemberRemoved(membership_id="membership")
+team_deleted = team.TeamDeleted()
 
 # Project --------------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,16 @@ from accounts_es.domain.project import PROJECT
 from accounts_es.domain.project.events import ProjectEvent
 from accounts_es.domain.team import TEAM, Team
 from accounts_es.domain.team.events import TeamEvent
-from tests.support.examples import EXAMPLE_OF, account_deleted, signed_up
+from tests.support.examples import (
+    EXAMPLE_OF,
+    account_deleted,
+    member_added,
+    member_invited,
+    member_removed,
+    signed_up,
+    team_created,
+    team_deleted,
+)
 from tests.support.given_when_then import Story, account
 
 DECIDERS = [(ACCOUNT, AccountEvent), (PROJECT, ProjectEvent), (TEAM, TeamEvent)]
@@ -85,6 +94,14 @@ def test_an_account_that_is_gone_holds_nothing() -> None:
 def test_a_team_holds_its_id() -> None:
     assert TEAM.claims(Team()) == frozenset()
     assert TEAM.claims(Team(exists=True, team_id="crew")) == frozenset({Claim("team.id", "crew")})
+
+
+def test_a_team_holds_the_ids_of_its_memberships() -> None:
+    begun = Story(TEAM, (team_created, member_added, member_invited))
+    held = {Claim("team.id", "crew"), Claim("team.membership_id", "founder"), Claim("team.membership_id", "membership")}
+    assert TEAM.claims(begun.state) == held
+    assert TEAM.claims(begun.given(member_removed).state) == held - {Claim("team.membership_id", "membership")}
+    assert TEAM.claims(begun.given(team_deleted).state) == frozenset()
 
 
 def test_a_project_holds_nothing_because_its_id_names_its_stream() -> None:

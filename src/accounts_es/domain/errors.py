@@ -283,3 +283,27 @@ class TeamNotFound(Refusal, status=404):
 
 class TeamAlreadyExists(Refusal, status=409):
     """A team with this ID exists already."""
+
+
+class TeamInviteNotFound(Refusal, status=404):
+    """The requested team invitation could not be found."""
+
+
+class TeamInvalidSecret(Refusal, status=401):
+    """The team invitation secret is invalid. Please request a new invitation and try again."""
+
+
+class TeamMembershipMismatch(Refusal, status=404):
+    """The membership ID does not belong to the team ID."""
+
+
+class TeamInviteMismatch(Refusal, status=401):
+    """The invite does not belong to the current user."""
+
+
+class MembershipNotFound(Refusal, status=404):
+    """Membership with the requested ID could not be found."""
+
+
+class MembershipAlreadyConfirmed(Refusal, status=409):
+    """Membership is already confirmed."""

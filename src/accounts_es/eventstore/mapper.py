@@ -89,10 +89,14 @@ def decode(stream: str, version: int, topic: str, state: bytes, position: int, k
             plain = unseal(key, base64.b64decode(sealed), _bound_to(stream, version))
             secrets = cast("dict[str, Any]", from_json(plain))
             data.update(cast("dict[str, JsonValue]", secrets.get("data", {})))
+    event = event_type.from_shape(stored["v"], data)
+    if erased and stored["v"] < event_type.version:
+        # An older shape may hold in clear what is sealed by now.
+        event = event_type.model_validate({**event.model_dump(mode="json"), **personal_fields(event_type)})
     return Recorded(
         stream=stream,
         stream_version=version,
-        event=event_type.from_shape(stored["v"], data),
+        event=event,
         meta=Metadata(
             at=datetime.fromisoformat(meta["at"]),
             project=meta["project"],

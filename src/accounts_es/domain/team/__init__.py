@@ -1,5 +1,5 @@
 """A team of accounts."""
 
-from accounts_es.domain.team.aggregate import TEAM, Team
+from accounts_es.domain.team.aggregate import OWNER, TEAM, Membership, Team
 
-__all__ = ["TEAM", "Team"]
+__all__ = ["OWNER", "TEAM", "Membership", "Team"]

@@ -1,4 +1,4 @@
-"""What projects and teams decide, command by command."""
+"""What projects decide, command by command."""
 
 import pytest
 
@@ -9,8 +9,6 @@ from accounts_es.domain.errors import (
     MockNumberNotFound,
     ProjectAlreadyExists,
     ProjectNotFound,
-    TeamAlreadyExists,
-    TeamNotFound,
 )
 from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project import commands as project_commands
@@ -24,17 +22,14 @@ from accounts_es.domain.project.events import (
     PolicyChanged,
     ProjectCreated,
 )
-from accounts_es.domain.team import commands as team_commands
-from accounts_es.domain.team.events import TeamCreated, TeamRenamed
 from tests.support.examples import (
     api_key_created,
     mock_phone_added,
     platform_added,
     project_created,
     provider_configured,
-    team_created,
 )
-from tests.support.given_when_then import project, team
+from tests.support.given_when_then import project
 
 
 def test_a_project_begins_once() -> None:
@@ -156,23 +151,5 @@ def test_nothing_is_decided_about_a_project_that_does_not_exist(command, argumen
     project.when(command, **arguments).then_refused(ProjectNotFound)
 
 
-def test_a_team_begins_once() -> None:
-    story = team.when(team_commands.create_team, team_id="crew", name="Crew").then(
-        TeamCreated(team_id="crew", name="Crew")
-    )
-    story.when(team_commands.create_team, team_id="crew", name="Crew").then_refused(TeamAlreadyExists)
-
-
-def test_a_team_is_renamed_only_to_another_name() -> None:
-    story = team.given(team_created)
-    renamed = story.when(team_commands.rename_team, name="Others").then(TeamRenamed(name="Others"))
-    renamed.when(team_commands.rename_team, name="Others").then_nothing()
-
-
-def test_a_team_that_does_not_exist_has_no_name() -> None:
-    team.when(team_commands.rename_team, name="x").then_refused(TeamNotFound)
-
-
 def test_every_command_is_covered_here() -> None:
     assert {each.__name__ for each, _ in PROJECT_COMMANDS} | {"create_project"} == set(project_commands.__all__)
-    assert set(team_commands.__all__) == {"create_team", "rename_team"}
