@@ -3,8 +3,17 @@ import {Account, Client, ID, Query, Users} from 'node-appwrite';
 
 const [endpoint, key] = process.argv.slice(2);
 const client = () => new Client().setEndpoint(endpoint).setProject('default');
-const users = new Users(client().setKey(key));
-const told = {};
+const told = {called: []};
+
+// The service, noting which of its methods succeeded.
+const noted = (service) => new Proxy(service, {
+    get: (target, method) => async (...given) => {
+        const answer = await target[method](...given);
+        told.called.push([target.constructor.name, method]);
+        return answer;
+    },
+});
+const users = noted(new Users(client().setKey(key)));
 
 async function tell(name, call) {
     try {
@@ -38,8 +47,8 @@ await tell('updatePrefs', () => users.updatePrefs({userId, prefs: {theme: 'dark'
 await tell('prefs', () => users.getPrefs({userId}));
 
 // A server signs somebody in and acts with the session it was given.
-const session = await tell('session', () => new Account(client().setKey(key)).createEmailPasswordSession({email: 'ada@example.com', password: 'correct horse'}));
-const account = new Account(client().setSession(session.secret));
+const session = await tell('session', () => noted(new Account(client().setKey(key))).createEmailPasswordSession({email: 'ada@example.com', password: 'correct horse'}));
+const account = noted(new Account(client().setSession(session.secret)));
 await tell('me', () => account.get());
 await tell('myPrefs', () => account.updatePrefs({prefs: {theme: 'light'}}));
 await tell('keyHasNoAccount', () => new Account(client().setKey(key)).get());

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.calls import Calls
 from tests.support.server import Server
 from tests.support.tools import node
 
@@ -114,3 +115,9 @@ def test_a_deleted_user_is_gone_and_its_values_are_free(told: Any) -> None:
 
 def test_a_wrong_key_is_refused(told: Any) -> None:
     assert told["badKey"]["refused"]["type"] == "user_unauthorized"
+
+
+def test_what_was_called_is_written_down(told: Any, calls: Calls) -> None:
+    for service, method in told["called"]:
+        calls.add("node", service, method)
+    calls.held()

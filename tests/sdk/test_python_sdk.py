@@ -9,6 +9,7 @@ from appwrite.query import Query
 from appwrite.services.account import Account
 from appwrite.services.users import Users
 
+from tests.support.calls import Calls
 from tests.support.server import Server
 
 
@@ -24,9 +25,9 @@ def client(server: Server) -> Client:
 
 
 @pytest.fixture
-def users(server: Server) -> Users:
+def users(server: Server, calls: Calls) -> Users:
     """The Users service with the first key."""
-    return Users(client(server).set_key(server.credentials["key"]))
+    return calls.noted("python", Users(client(server).set_key(server.credentials["key"])))
 
 
 def test_the_first_call_of_the_readme(users: Users) -> None:
@@ -51,14 +52,18 @@ def test_the_life_of_a_user(users: Users) -> None:
     assert refused.value.type == "user_not_found"
 
 
-def test_a_session_opened_by_a_server(server: Server, users: Users) -> None:
+def test_a_session_opened_by_a_server(server: Server, users: Users, calls: Calls) -> None:
     users.create(user_id="signer", email="signer@example.com", password="correct horse")
-    with_key = Account(client(server).set_key(server.credentials["key"]))
+    with_key = calls.noted("python", Account(client(server).set_key(server.credentials["key"])))
     session = with_key.create_email_password_session("signer@example.com", "correct horse")
-    account = Account(client(server).set_session(session.secret))
+    account = calls.noted("python", Account(client(server).set_session(session.secret)))
     assert account.get().id == "signer"
     assert account.update_prefs({"darkTheme": True}).prefs.data == {"darkTheme": True}
     account.delete_session("current")
     with pytest.raises(AppwriteException) as refused:
         account.get()
     assert refused.value.code == 401
+
+
+def test_what_was_called_is_written_down(calls: Calls) -> None:
+    calls.held()
