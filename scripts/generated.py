@@ -1,12 +1,17 @@
-"""Write what is generated from the table of operations; with ``--check`` only say whether it is fresh."""
+"""Write what is generated from the table of operations and from the SDKs; with ``--check`` only compare.
+
+Needs the SDKs that `scripts/tools` installs.
+"""
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from accounts_es.http.operation import Operation
 from accounts_es.http.table import OPERATIONS
+from scripts import sdk_table
 
-TARGET = Path(__file__).parent.parent / "docs" / "develop" / "operations.md"
+FOLDER = Path(__file__).parent.parent / "docs"
 
 HEAD = """# Operations
 
@@ -29,16 +34,25 @@ def row(operation: Operation) -> str:
     return f"| `{operation.id}` | {routes} | {scopes} | {operation.status} | {events} | {refusals} | {limits} |\n"
 
 
+def operations() -> str:
+    """The table."""
+    return HEAD + "".join(row(operation) for operation in OPERATIONS)
+
+
+DOCUMENTS: Mapping[str, Callable[[], str]] = {"develop/operations.md": operations, "sdk-methods.md": sdk_table.document}
+
+
 def main() -> int:
     """Write or compare."""
-    text = HEAD + "".join(row(operation) for operation in OPERATIONS)
-    if "--check" in sys.argv[1:]:
-        if not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
-            print(f"{TARGET.name} is stale: run .venv/bin/python scripts/generated.py")
-            return 1
-        return 0
-    TARGET.write_text(text, encoding="utf-8")
-    return 0
+    stale = False
+    for name, make in DOCUMENTS.items():
+        file, text = FOLDER / name, make()
+        if "--check" not in sys.argv[1:]:
+            file.write_text(text, encoding="utf-8")
+        elif not file.exists() or file.read_text(encoding="utf-8") != text:
+            print(f"{name} is stale: run .venv/bin/python scripts/generated.py")
+            stale = True
+    return int(stale)
 
 
 if __name__ == "__main__":
