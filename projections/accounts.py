@@ -1,6 +1,5 @@
 """Accounts as the API reads them back: one row per account."""
 
-import re
 from collections.abc import Awaitable
 from datetime import datetime
 from typing import LiteralString, NamedTuple
@@ -8,8 +7,10 @@ from typing import LiteralString, NamedTuple
 from pydantic_core import to_json
 
 from accounts_es.domain.account import events
-from accounts_es.domain.errors import GeneralCursorNotFound, UserNotFound
+from accounts_es.domain.errors import UserNotFound
 from accounts_es.domain.event import Recorded
+from accounts_es.eventstore.listing import Asked, Attribute, Kind, Listing
+from accounts_es.eventstore.pages import page
 from accounts_es.eventstore.projection import Projection, Tx
 from accounts_es.eventstore.reads import Lookup, Reads, columns
 
@@ -22,9 +23,9 @@ projection = Projection(
         version bigint NOT NULL,
         position bigint NOT NULL,
         project_id text NOT NULL,
-        account_id text NOT NULL,
-        email text,
-        phone text,
+        account_id text COLLATE "C" NOT NULL,
+        email text COLLATE "C",
+        phone text COLLATE "C",
         name text NOT NULL,
         password_hash text,
         password_updated_at timestamptz,
@@ -41,15 +42,27 @@ projection = Projection(
         updated_at timestamptz NOT NULL,
         accessed_at timestamptz,
         words tsvector NOT NULL GENERATED ALWAYS AS
-            (log.search_words(ARRAY[account_id, email, phone, name] || labels)) STORED
+            (log.search_words((ARRAY[account_id, email, phone, name] || labels) COLLATE "default")) STORED
     ) WITH (fillfactor = 80);
     -- Not unique: that is the claims' business, and within a batch a rebuild may see an id's next owner before the
     -- last one leaves.
     CREATE INDEX accounts_v2_id ON accounts_v2 (project_id, account_id);
     CREATE UNIQUE INDEX accounts_v2_order ON accounts_v2 (project_id, position);
-    CREATE INDEX accounts_v2_email ON accounts_v2 (project_id, email);
-    CREATE INDEX accounts_v2_phone ON accounts_v2 (project_id, phone);
+    CREATE INDEX accounts_v2_email ON accounts_v2 (project_id, coalesce(email, ''), position);
+    CREATE INDEX accounts_v2_phone ON accounts_v2 (project_id, coalesce(phone, ''), position);
     CREATE INDEX accounts_v2_words ON accounts_v2 USING gin (words);
+    -- For lists: as `LISTING` writes it, then what decides between equals. Nothing that an update of the preferences
+    -- changes is indexed, so that it stays within the page of its row: there is no index on updated_at.
+    CREATE INDEX accounts_v2_created ON accounts_v2 (project_id, created_at, position);
+    CREATE INDEX accounts_v2_name ON accounts_v2 (project_id, (lower(name) COLLATE "C"), position);
+    CREATE INDEX accounts_v2_password ON accounts_v2
+        (project_id, coalesce(password_updated_at, '-infinity'), position);
+    CREATE INDEX accounts_v2_accessed ON accounts_v2 (project_id, coalesce(accessed_at, '-infinity'), position);
+    CREATE INDEX accounts_v2_email_verified ON accounts_v2 (project_id, email_verified, position);
+    CREATE INDEX accounts_v2_phone_verified ON accounts_v2 (project_id, phone_verified, position);
+    CREATE INDEX accounts_v2_blocked ON accounts_v2 (project_id, position) WHERE NOT active;
+    CREATE INDEX accounts_v2_impersonators ON accounts_v2 (project_id, position) WHERE impersonator;
+    CREATE INDEX accounts_v2_labels ON accounts_v2 USING gin (labels);
     """,
 )
 
@@ -325,13 +338,13 @@ BY_ID = Lookup(
 )
 
 BY_EMAIL = Lookup(
-    sql=f"{_SELECT} JOIN unnest(%s::text[], %s::text[]) AS wanted (p, e) ON project_id = p AND email = e",
+    sql=f"{_SELECT} JOIN unnest(%s::text[], %s::text[]) AS wanted (p, e) ON project_id = p AND coalesce(email, '') = e",
     row=AccountRow._make,
     key=lambda row: (row.project_id, row.email or ""),
 )
 
 BY_PHONE = Lookup(
-    sql=f"{_SELECT} JOIN unnest(%s::text[], %s::text[]) AS wanted (p, n) ON project_id = p AND phone = n",
+    sql=f"{_SELECT} JOIN unnest(%s::text[], %s::text[]) AS wanted (p, n) ON project_id = p AND coalesce(phone, '') = n",
     row=AccountRow._make,
     key=lambda row: (row.project_id, row.phone or ""),
 )
@@ -376,62 +389,38 @@ async def at_least(reads: Reads, project_id: str, number: int) -> bool:
     return bool(rows[0][0] >= number)
 
 
-class Page(NamedTuple):
-    """Which part of a list: at most ``limit`` rows after ``offset``, from a cursor (an account id) on."""
+_NEVER = "'-infinity'::timestamptz"
 
-    limit: int = 25
-    offset: int = 0
-    cursor_after: str | None = None
-    cursor_before: str | None = None
-
-
-MAX_TOTAL = 5000
-"""Contract: users, 1.3: totals are counted up to here."""
+LISTING = Listing(
+    row=AccountRow._make,
+    columns=columns(AccountRow),
+    source="accounts_v2",
+    scope="project_id = %s",
+    id="account_id",
+    sequence="position",
+    words="words",
+    attributes={
+        "id": Attribute("account_id", Kind.TEXT),
+        "sequence": Attribute("position", Kind.NUMBER),
+        "created_at": Attribute("created_at", Kind.TIME, turns_ties=True),
+        "updated_at": Attribute("updated_at", Kind.TIME, turns_ties=True),
+        "registered_at": Attribute("created_at", Kind.TIME),
+        "name": Attribute('(lower(name) COLLATE "C")', Kind.TEXT, caseless=True),
+        "email": Attribute("coalesce(email, '')", Kind.TEXT, absent="''", caseless=True),
+        "phone": Attribute("coalesce(phone, '')", Kind.TEXT, absent="''"),
+        "active": Attribute("active", Kind.FLAG),
+        "email_verified": Attribute("email_verified", Kind.FLAG),
+        "phone_verified": Attribute("phone_verified", Kind.FLAG),
+        "impersonator": Attribute("impersonator", Kind.FLAG),
+        "labels": Attribute("labels", Kind.TEXTS),
+        "password_updated_at": Attribute(f"coalesce(password_updated_at, {_NEVER})", Kind.TIME, absent=_NEVER),
+        "accessed_at": Attribute(f"coalesce(accessed_at, {_NEVER})", Kind.TIME, absent=_NEVER),
+    },
+)
 
 
 async def list_accounts(
-    reads: Reads, project_id: str, *, page: Page, search: str | None = None, with_total: bool = True
+    reads: Reads, project_id: str, *, asked: Asked, search: str | None = None, with_total: bool = True
 ) -> tuple[list[AccountRow], int]:
-    """A page in the order of sign-ups, and how many match in all (0 unless asked for).
-
-    Raises `GeneralCursorNotFound`.
-    """
-    where = "project_id = %s"
-    params: list[object] = [project_id]
-    if search is not None:
-        query = _search_query(search)
-        if not query:
-            return [], 0
-        where = f"{where} AND words @@ %s::tsquery"
-        params.append(query)
-    total = 0
-    if with_total:
-        counted = await reads.fetch(
-            f"SELECT count(*) FROM (SELECT 1 FROM accounts_v2 WHERE {where} LIMIT {MAX_TOTAL}) AS matching",
-            params,
-        )
-        total = counted[0][0]
-    backwards = page.cursor_before is not None
-    cursor = page.cursor_before if backwards else page.cursor_after
-    if cursor is not None:
-        start = await find(reads, project_id, cursor)
-        if start is None:
-            raise GeneralCursorNotFound
-        where = f"{where} AND position {'<' if backwards else '>'} %s"
-        params.append(start.position)
-    rows = await reads.fetch(
-        f"{_SELECT} WHERE {where} ORDER BY position {'DESC' if backwards else 'ASC'} LIMIT %s OFFSET %s",
-        [*params, page.limit, page.offset],
-    )
-    accounts = [AccountRow._make(row) for row in rows]
-    return (accounts[::-1] if backwards else accounts), total
-
-
-def _search_query(search: str) -> str:
-    """Any of the words, the last by its beginning; in double quotes all of them (contract: users-teams, part 5)."""
-    words = re.findall(r"\w+", search.lower())
-    if not words:
-        return ""
-    if len(search) > 1 and search.startswith('"') and search.endswith('"'):
-        return " & ".join(f"'{word}'" for word in words)
-    return " | ".join([*(f"'{word}'" for word in words[:-1]), f"'{words[-1]}':*"])
+    """A page of a project's accounts, and how many match in all. See `pages.page`."""
+    return await page(reads, LISTING, (project_id,), asked, search=search, with_total=with_total)

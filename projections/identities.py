@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from accounts_es.domain.account import events
 from accounts_es.domain.event import Recorded
+from accounts_es.eventstore.listing import Asked, Attribute, Kind, Listing
+from accounts_es.eventstore.pages import page
 from accounts_es.eventstore.projection import Projection, Tx
 from accounts_es.eventstore.reads import Lookup, Reads, columns
 
@@ -125,7 +127,32 @@ def find(reads: Reads, project_id: str, identity_id: str) -> Awaitable[IdentityR
     return reads.load(BY_ID, (project_id, identity_id))
 
 
-async def list_identities(reads: Reads, stream: str) -> list[IdentityRow]:
-    """The identities of an account, oldest first."""
-    rows = await reads.fetch(f"{_SELECT} WHERE stream = %s ORDER BY position, version, identity_id", (stream,))
-    return [IdentityRow._make(row) for row in rows]
+_UNKNOWN = "'-infinity'::timestamptz"
+
+LISTING = Listing(
+    row=IdentityRow._make,
+    columns=columns(IdentityRow),
+    source="identities_v1",
+    scope="stream = %s",
+    id="identity_id",
+    sequence="position",
+    attributes={
+        "id": Attribute('(identity_id COLLATE "C")', Kind.TEXT),
+        "sequence": Attribute("position", Kind.NUMBER),
+        "created_at": Attribute("created_at", Kind.TIME, turns_ties=True),
+        "updated_at": Attribute("updated_at", Kind.TIME, turns_ties=True),
+        "provider": Attribute('(provider COLLATE "C")', Kind.TEXT),
+        "provider_uid": Attribute('(provider_uid COLLATE "C")', Kind.TEXT),
+        "provider_email": Attribute('(lower(provider_email) COLLATE "C")', Kind.TEXT, caseless=True),
+        "access_token_expires_at": Attribute(
+            f"coalesce(access_token_expires_at, {_UNKNOWN})", Kind.TIME, absent=_UNKNOWN
+        ),
+    },
+)
+
+
+async def list_identities(
+    reads: Reads, stream: str, *, asked: Asked, with_total: bool = True
+) -> tuple[list[IdentityRow], int]:
+    """A page of the identities of an account, and how many match in all. See `pages.page`."""
+    return await page(reads, LISTING, (stream,), asked, with_total=with_total)

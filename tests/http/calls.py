@@ -11,6 +11,7 @@ import pyotp
 from accounts_es.adapters.ids import wire_id
 from accounts_es.domain.account import commands
 from accounts_es.http.callers import GUEST_SCOPES
+from accounts_es.http.listing import Queries
 from accounts_es.http.operation import Operation, Parameter, Source
 from accounts_es.http.rules import (
     Choice,
@@ -23,7 +24,6 @@ from accounts_es.http.rules import (
     Password,
     Phone,
     Prefs,
-    Queries,
     Rule,
     Text,
     Texts,

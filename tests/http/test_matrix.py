@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from accounts_es.http.callers import ALL_KEY_SCOPES, GUEST_SCOPES, USER_SCOPES
+from accounts_es.http.listing import Queries
 from accounts_es.http.operation import Operation, Parameter, Source
 from accounts_es.http.rules import (
     Choice,
@@ -24,7 +25,6 @@ from accounts_es.http.rules import (
     Password,
     Phone,
     Prefs,
-    Queries,
     Rule,
     Text,
     Texts,

@@ -7,7 +7,7 @@ import pytest
 from accounts_es.domain import errors
 from accounts_es.domain.errors import Refusal
 
-# The contract's error tables (cross-cutting, 5.1 to 5.3): every type with its status.
+# The contract's error tables (cross-cutting, 5.1 to 5.3; users-teams, 5): every type with its status.
 CONTRACT = """
     general_unknown 500, general_server_error 500, general_mock 400, general_access_forbidden 401,
     general_resource_blocked 403, general_unknown_origin 403, general_api_disabled 403, general_service_disabled 403,
@@ -39,7 +39,7 @@ CONTRACT = """
     team_invite_mismatch 401, team_already_exists 409, membership_not_found 404, membership_already_confirmed 409,
     membership_deletion_prohibited 400, membership_downgrade_prohibited 400, token_not_found 404, token_expired 401,
     token_resource_type_invalid 400, mock_number_not_found 404, mock_number_already_exists 409,
-    mock_number_limit_exceeded 400, target_provider_invalid_type 400, document_not_found 404,
+    mock_number_limit_exceeded 400, target_provider_invalid_type 400, document_not_found 404, database_query_order_null 400,
     project_not_found 404, project_already_exists 409, project_provider_disabled 412,
     project_provider_unsupported 400, project_invalid_success_url 400, project_invalid_failure_url 400,
     project_reserved_project 400, project_smtp_config_invalid 400, project_template_default_deletion 401,

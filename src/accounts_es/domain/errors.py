@@ -41,6 +41,10 @@ class GeneralCursorNotFound(Refusal):
     """The item the cursor points at does not exist."""
 
 
+class DatabaseQueryOrderNull(Refusal):
+    """A list that goes on from a cursor cannot be ordered by an attribute the cursor's item does not have."""
+
+
 class GeneralBadRequest(Refusal):
     """The request could not be carried out."""
 

@@ -35,12 +35,17 @@ async def connect(conninfo: str) -> AsyncConn:
         conninfo, autocommit=True, application_name="accounts-es", connect_timeout=_CONNECT_SECONDS
     )
     try:
-        await connection.execute("; ".join(_statements(as_app=True)))
+        await prepare(connection)
     except BaseException:
         await connection.close()
         raise
     connection.prepare_threshold = 1
     return connection
+
+
+async def prepare(connection: AsyncConn) -> None:
+    """Make a fresh connection one of the server's."""
+    await connection.execute("; ".join(_statements(as_app=True)))
 
 
 def connect_sync(conninfo: str, *, as_app: bool = True) -> Conn:

@@ -11,6 +11,7 @@ import psycopg
 
 from accounts_es.eventstore.connection import AsyncConn, connect, is_lost
 from accounts_es.eventstore.reads import K, Lookup, R
+from accounts_es.eventstore.scans import Scans
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class ReadsClosed(Exception):  # noqa: N818
 
 
 class DataLoader:
-    """Reads on one connection. Safe for any number of concurrent tasks of one event loop."""
+    """Reads on one connection, and scans beside it. Safe for any number of concurrent tasks of one event loop."""
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
@@ -43,11 +44,13 @@ class DataLoader:
         self._task: asyncio.Task[None] | None = None
         self._connection: AsyncConn | None = None
         self._closed = False
+        self._scans = Scans(conninfo)
 
     async def start(self) -> None:
         """Connect and begin to serve."""
         self._loop = asyncio.get_running_loop()
         self._connection = await connect(self._conninfo)
+        await self._scans.start()
         self._task = asyncio.create_task(self._run(), name="dataloader")
 
     async def stop(self) -> None:
@@ -59,6 +62,7 @@ class DataLoader:
         self._fail(self._batch, ReadsClosed())
         if self._connection is not None:
             await self._connection.close()
+        await self._scans.stop()
 
     def load(self, lookup: Lookup[K, R], key: K, /) -> "asyncio.Future[R | None]":
         """The row with this key, or nothing."""
@@ -79,6 +83,10 @@ class DataLoader:
         if self._closed:
             _refuse([future], ReadsClosed())
         return await future
+
+    async def scan(self, sql: str, params: Sequence[object] = (), /) -> list[Row]:
+        """All rows of one statement that may take long."""
+        return await self._scans.rows(sql, params)
 
     async def _run(self) -> None:
         while True:

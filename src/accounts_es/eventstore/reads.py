@@ -32,6 +32,10 @@ class Reads(Protocol):
         """All rows of one statement, in a round trip of its own."""
         ...
 
+    async def scan(self, sql: str, params: Sequence[object] = (), /) -> list[tuple[Any, ...]]:
+        """The same for a statement that may take long: nothing else waits for it."""
+        ...
+
 
 def columns(row: type[tuple[Any, ...]]) -> str:
     """The select list of a row type (a ``NamedTuple``), in its order."""

@@ -304,21 +304,3 @@ class Prefs:
     def schema(self) -> Mapping[str, Any]:
         """As JSON Schema."""
         return {"type": "object", "additionalProperties": True}
-
-
-@dataclass(frozen=True, slots=True)
-class Queries:
-    """A list of query texts, each a JSON object; what they may ask is the list's business."""
-
-    def parse(self, value: JsonValue) -> list[str]:
-        """The texts."""
-        if not isinstance(value, list) or len(value) > 100:
-            raise Invalid("Value must be a valid array of at most 100 queries")
-        texts = [each for each in value if isinstance(each, str) and len(each) <= 4096]
-        if len(texts) != len(value):
-            raise Invalid("Invalid query: each must be a string of at most 4096 characters")
-        return texts
-
-    def schema(self) -> Mapping[str, Any]:
-        """As JSON Schema."""
-        return {"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": 4096}}

@@ -4,13 +4,29 @@ from typing import Annotated
 
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.events import IdentityRemoved
-from accounts_es.domain.errors import GeneralCursorNotFound, UserIdentityNotFound, UserNotFound, UserUnauthorized
+from accounts_es.domain.errors import (
+    DatabaseQueryOrderNull,
+    GeneralCursorNotFound,
+    GeneralQueryInvalid,
+    UserIdentityNotFound,
+    UserNotFound,
+    UserUnauthorized,
+)
+from accounts_es.eventstore.listing import FIRST_PAGE, Asked
 from accounts_es.http.context import Context
-from accounts_es.http.listing import page_of, part_of
+from accounts_es.http.listing import Queries, attributes
 from accounts_es.http.models.tokens import IdentityList, identity
 from accounts_es.http.operation import operation
-from accounts_es.http.rules import Flag, Id, Queries
+from accounts_es.http.rules import Flag, Id
 from projections import identities
+
+ATTRIBUTES = attributes(
+    identities.LISTING,
+    provider="provider",
+    providerUid="provider_uid",
+    providerEmail="provider_email",
+    providerAccessTokenExpiry="access_token_expires_at",
+)
 
 
 @operation(
@@ -19,21 +35,20 @@ from projections import identities
     id="account.listIdentities",
     scope="account",
     returns=IdentityList,
-    raises=(GeneralCursorNotFound,),
+    raises=(GeneralCursorNotFound, GeneralQueryInvalid, DatabaseQueryOrderNull),
 )
 async def list_identities(
     ctx: Context,
     *,
-    queries: Annotated[list[str] | None, Queries()] = None,
+    queries: Annotated[Asked, Queries(ATTRIBUTES)] = FIRST_PAGE,
     total: Annotated[bool, Flag(loose=True)] = True,
 ) -> IdentityList:
-    """The caller's identities, oldest first."""
+    """A page of the caller's identities, oldest first unless asked otherwise, and how many match."""
     account = ctx.account
-    rows = await identities.list_identities(ctx.reads, account.stream)
+    rows, matching = await identities.list_identities(ctx.reads, account.stream, asked=queries, with_total=total)
     linked = (await ctx.load(ACCOUNT, account.stream)).identities
-    part = part_of(rows, page_of(queries or ()), key=lambda row: row.identity_id)
-    listed = [identity(row, account.account_id, linked.get(row.identity_id)) for row in part]
-    return {"total": len(rows) if total else 0, "identities": listed}
+    listed = [identity(row, account.account_id, linked.get(row.identity_id)) for row in rows]
+    return {"total": matching, "identities": listed}
 
 
 @operation(

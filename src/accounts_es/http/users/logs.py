@@ -3,11 +3,13 @@
 from typing import Annotated
 
 from accounts_es.domain.errors import UserNotFound
+from accounts_es.eventstore.listing import FIRST_PAGE, Asked
 from accounts_es.http import models
 from accounts_es.http.account.logs import logs_of
 from accounts_es.http.context import Context
+from accounts_es.http.listing import Queries
 from accounts_es.http.operation import operation
-from accounts_es.http.rules import Flag, Id, Queries
+from accounts_es.http.rules import Flag, Id
 from projections import accounts
 
 
@@ -23,9 +25,9 @@ async def list_logs(
     ctx: Context,
     *,
     user_id: Annotated[str, Id()],
-    queries: Annotated[list[str] | None, Queries()] = None,
+    queries: Annotated[Asked, Queries()] = FIRST_PAGE,
     total: Annotated[bool, Flag(loose=True)] = True,
 ) -> models.LogList:
     """What happened to an account, newest first: sign-ins, refused ones, and every change, whoever made it."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
-    return await logs_of(ctx, account, queries or (), total=total)
+    return await logs_of(ctx, account, queries, total=total)

@@ -5,12 +5,19 @@ from typing import Annotated
 from accounts_es.adapters.ids import stream_id, wire_id
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.events import AccountDeleted, SignedUp, TargetAdded
-from accounts_es.domain.errors import GeneralCursorNotFound, UserAlreadyExists, UserNotFound
+from accounts_es.domain.errors import (
+    DatabaseQueryOrderNull,
+    GeneralCursorNotFound,
+    GeneralQueryInvalid,
+    UserAlreadyExists,
+    UserNotFound,
+)
+from accounts_es.eventstore.listing import FIRST_PAGE, Asked
 from accounts_es.http import models
 from accounts_es.http.context import Context
-from accounts_es.http.listing import page_of
+from accounts_es.http.listing import Queries, attributes
 from accounts_es.http.operation import operation
-from accounts_es.http.rules import UNIQUE, Email, Flag, Id, Password, Phone, Queries, Text
+from accounts_es.http.rules import UNIQUE, Email, Flag, Id, Password, Phone, Text
 from projections import accounts
 
 
@@ -49,19 +56,40 @@ async def create(
     return models.user(await accounts.get_by_stream(ctx.reads, outcome.stream))
 
 
+ATTRIBUTES = attributes(
+    accounts.LISTING,
+    name="name",
+    email="email",
+    phone="phone",
+    status="active",
+    labels="labels",
+    registration="registered_at",
+    passwordUpdate="password_updated_at",
+    emailVerification="email_verified",
+    phoneVerification="phone_verified",
+    impersonator="impersonator",
+    accessedAt="accessed_at",
+)
+
+
 @operation(
-    "GET", "/users", id="users.list", scope="users.read", returns=models.UserList, raises=(GeneralCursorNotFound,)
+    "GET",
+    "/users",
+    id="users.list",
+    scope="users.read",
+    returns=models.UserList,
+    raises=(GeneralCursorNotFound, GeneralQueryInvalid, DatabaseQueryOrderNull),
 )
 async def list_users(
     ctx: Context,
     *,
-    queries: Annotated[list[str] | None, Queries()] = None,
+    queries: Annotated[Asked, Queries(ATTRIBUTES)] = FIRST_PAGE,
     search: Annotated[str | None, Text(256)] = None,
     total: Annotated[bool, Flag(loose=True)] = True,
 ) -> models.UserList:
-    """A page of the project's accounts in the order they signed up, and how many match."""
+    """A page of the project's accounts, in the order they signed up unless asked otherwise, and how many match."""
     rows, matching = await accounts.list_accounts(
-        ctx.reads, ctx.project_id, page=page_of(queries or ()), search=search, with_total=total
+        ctx.reads, ctx.project_id, asked=queries, search=search, with_total=total
     )
     return {"total": matching, "users": [models.user(row) for row in rows]}
 
