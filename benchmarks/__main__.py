@@ -20,8 +20,9 @@ from benchmarks.measure import Options, Report
 from benchmarks.replay import replay
 from benchmarks.report import show
 from benchmarks.startup import startup
+from benchmarks.storm import storm
 
-PARTS: Final = {"startup": startup, "http": http, "appends": appends, "replay": replay}
+PARTS: Final = {"startup": startup, "http": http, "storm": storm, "appends": appends, "replay": replay}
 
 
 def _numbers(text: str) -> list[int]:

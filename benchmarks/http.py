@@ -101,9 +101,8 @@ def _operations(target: Target, pid: int, options: Options) -> dict[str, Callabl
 
 
 def _largest_worker(pid: int) -> float:
-    """The serving process itself is the only worker, or it starts them."""
-    pids = [each for each in tree(pid) if not is_postgres(each)]
-    return max(map(resident_mib, pids[1:] or pids))
+    """The serving process itself is the only worker, or it starts them; the one that delivers is smaller."""
+    return max(resident_mib(each) for each in tree(pid) if not is_postgres(each))
 
 
 def _split_login(report: Report, options: Options) -> None:

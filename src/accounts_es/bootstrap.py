@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from accounts_es.adapters.hashing import Passwords
@@ -23,6 +24,7 @@ from accounts_es.eventstore.rebuild import fill
 from accounts_es.http.api import Api
 from accounts_es.http.context import Services
 from accounts_es.http.idempotency import KEPT
+from accounts_es.http.pages import MAGIC_URL, magic_url
 from accounts_es.http.table import OPERATIONS
 from accounts_es.security import Refusals
 from accounts_es.settings import Settings
@@ -112,7 +114,7 @@ class Server(Starlette):
     """Starlette without its middleware: the API answers every request itself, failures included."""
 
     def __init__(self, lifespan: Callable[["Server"], AbstractAsyncContextManager[None]]) -> None:
-        super().__init__(lifespan=lifespan)
+        super().__init__(lifespan=lifespan, routes=[Route(MAGIC_URL, magic_url)])
         self.router.redirect_slashes = False
 
     def build_middleware_stack(self) -> ASGIApp:

@@ -3,6 +3,7 @@
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -79,3 +80,9 @@ class Settings(BaseSettings):
     """Whether recovery says that nobody has an address (404, as Appwrite does) instead of answering alike. API keys are
     always told."""
     log_level: str = "INFO"
+
+    @property
+    def own_hosts(self) -> tuple[str, ...]:
+        """The hosts whose pages may call every project: those set, and the server's own."""
+        own = urlsplit(self.public_url).hostname if self.public_url is not None else None
+        return (*self.trusted_hosts, own) if own is not None else self.trusted_hosts

@@ -125,3 +125,11 @@ def test_audit_shows_who_did_what(server: Server) -> None:
 def test_version(server: Server) -> None:
     assert run(COMMAND, "version").stdout.startswith("accounts-es ")
     assert server.client(project=None).ask("GET", "/health/version").json() == {"version": "1.9.6"}
+
+
+def test_parameters_for_passwords_are_proposed_as_settings() -> None:
+    lines = run(COMMAND, "hash", "calibrate", "--target", "0.05", "--memory-mib", "19").stdout.splitlines()
+    proposed = dict(line.split("=") for line in lines if "=" in line)
+    assert 19456 <= int(proposed["ACCOUNTS_HASH_MEMORY_KIB"]) <= 32 * 1024
+    assert int(proposed["ACCOUNTS_HASH_ITERATIONS"]) >= 2
+    assert proposed["ACCOUNTS_HASH_LANES"] == "1"

@@ -8,6 +8,7 @@ import typer
 from accounts_es.cli.audit import audit
 from accounts_es.cli.console import Trouble, complain
 from accounts_es.cli.deliver import deliver
+from accounts_es.cli.hashes import hashes
 from accounts_es.cli.keys import keys
 from accounts_es.cli.projects import projects
 from accounts_es.cli.replay import replay
@@ -28,6 +29,7 @@ app.command()(deliver)
 app.command()(version)
 app.add_typer(projects, name="projects")
 app.add_typer(keys, name="keys")
+app.add_typer(hashes, name="hash")
 
 
 def main() -> None:

@@ -124,7 +124,7 @@ class Api:
 
     async def _answer(self, request: Request) -> Answer:
         origin = request.header(b"origin")
-        hosts = self.services.settings.trusted_hosts
+        hosts = self.services.settings.own_hosts
         if request.method == "OPTIONS":
             return Answer(204, b"", allow(origin or "null", ["*"]))
         ctx: Context | None = None

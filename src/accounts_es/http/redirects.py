@@ -17,7 +17,7 @@ def ensure_allowed(ctx: Context, parameter: str, url: str) -> None:
     scheme = urlsplit(url).scheme.lower()
     if scheme in {"exp", f"appwrite-callback-{ctx.project_id}".lower()}:
         return
-    hosts = (*ctx.services.settings.trusted_hosts, *ctx.required_project.hostnames)
+    hosts = (*ctx.services.settings.own_hosts, *ctx.required_project.hostnames)
     if scheme in _WEB and is_trusted(url, hosts):
         return
     host = origin_host(url) or scheme

@@ -19,6 +19,7 @@ from accounts_es.http import notices, redirects
 from accounts_es.http.context import Context
 from accounts_es.http.models.tokens import Jwt, Token, phone_secret, token
 from accounts_es.http.operation import Limit, operation
+from accounts_es.http.pages import MAGIC_URL
 from accounts_es.http.policies import BEGINNING_REFUSALS, ensure_may_begin
 from accounts_es.http.rules import UNIQUE, Email, Flag, Id, Number, Phone, Url
 from projections import accounts
@@ -27,8 +28,6 @@ from projections.accounts import AccountRow
 LINK_LIFE: Final = timedelta(hours=1)
 CODE_LIFE: Final = timedelta(minutes=15)
 """Contract: account, 1.7."""
-LANDING: Final = "/auth/magic-url"
-"""Where a magic link leads that names no page: ours (`accounts_es.http.pages`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ async def create_magic_url_token(
         ctx, lambda: accounts.find_by_email(ctx.reads, ctx.project_id, email), user_id, email=email, phone=None
     )
     new, words = Issue("magic-url", hex_secret(64), LINK_LIFE), security_phrase() if phrase else ""
-    page = url or ctx.root + LANDING
+    page = url or ctx.root + MAGIC_URL
     parameters = {"userId": account.account_id, "secret": new.secret, "expire": _expiry(ctx, new)}
     link = redirects.link(page, **parameters, project=ctx.project_id)
     notices.mail(ctx, "magic-url", email, account.name, link=link, phrase=words, **notices.agent(ctx))

@@ -1,0 +1,54 @@
+"""The one page of this server: where a magic link leads that names no page of an application."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+MAGIC_URL: Final = "/auth/magic-url"
+
+# The link signs in only when its reader says so: programs that look at mail follow links (RFC 9110, 9.2.1).
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<title>Sign in</title>
+<style>
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 24rem; margin: 20vh auto; text-align: center }
+  button { font: inherit; padding: .75rem 1.5rem; border: 0; border-radius: .375rem; background: #18181b; color: #fff }
+</style>
+<h1>Sign in</h1>
+<p id="said" role="status">You followed a link from a mail.</p>
+<button id="go">Sign in</button>
+<script>
+  const link = new URLSearchParams(location.search);
+  const said = document.getElementById("said"), go = document.getElementById("go");
+  go.onclick = async () => {
+    go.disabled = true;
+    const answer = await fetch("/v1/account/sessions/token", {
+      method: "POST",
+      credentials: "include",
+      headers: { "content-type": "application/json", "x-appwrite-project": link.get("project") ?? "" },
+      body: JSON.stringify({ userId: link.get("userId"), secret: link.get("secret") }),
+    });
+    said.textContent = answer.ok ? "You are signed in." : (await answer.json()).message;
+    go.hidden = answer.ok;
+    go.disabled = false;
+    if (answer.ok) history.replaceState(null, "", location.pathname);
+  };
+</script>
+</html>
+"""
+_HEADERS: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+async def magic_url(_request: Request) -> Response:
+    """The page; what the link says stays in the browser."""
+    return HTMLResponse(_PAGE, headers=_HEADERS)
