@@ -1,6 +1,8 @@
 """What people read: every message in every language, escaped, with the code where phones look for it."""
 
 import re
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import get_args
 
@@ -89,10 +91,33 @@ def test_T64_what_people_chose_stays_text() -> None:
     assert HOSTILE in rendered.text, "nothing in it is filled in or run"
 
 
-def test_T64_a_name_cannot_add_a_header() -> None:
-    injected = mail("otp", user="Jane\r\nBcc: everybody@example.org", project="Shop\nX-Evil: 1")
-    message = _mail(Settings(data=Path()), injected)
-    assert message["bcc"] is None
-    assert message["x-evil"] is None
-    assert [address.addr_spec for address in message["to"].addresses] == ["jane@example.org"]
-    assert message["auto-submitted"] == "auto-generated"
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "Jane\r\nBcc: everybody@example.org",
+        "Jane\u2028Bcc: everybody@example.org",
+        "=?utf-8?q?Jane=0d=0aBcc:_everybody@example.org=0d=0a?=",
+        "=?utf-8?b?SmFuZQ0KQmNjOiBldmVyeWJvZHlAZXhhbXBsZS5vcmcNCg==?= =?utf-8?q?=0aBcc:x?=",
+        "=\x00?utf-8?q?Jane=0d=0aBcc:_everybody@example.org?=",
+        '"Jane" <everybody@example.org>, "',
+        "Jane, everybody@example.org; \\",
+        "J\x00\x1b[31mane",
+        "x" * 256,
+        "é" * 256,
+    ],
+)
+def test_T64_a_name_cannot_add_a_header_or_a_reader(hostile: str) -> None:
+    injected = mail("invitation", user=hostile, project=hostile, team=hostile, owner=hostile)
+    built = _mail(Settings(data=Path(), mail_from_name=hostile), injected)
+    ours = {"subject", "from", "to", "date", "message-id", "auto-submitted", "mime-version", "content-type"}
+    sent = message_from_bytes(bytes(built), policy=policy.default)
+    assert isinstance(sent, EmailMessage)
+    assert sorted(name.lower() for name in sent) == sorted(ours)
+    assert [address.addr_spec for address in sent["to"].addresses] == ["jane@example.org"]
+    assert [address.addr_spec for address in sent["from"].addresses] == ["accounts@localhost"]
+    assert all(each.isprintable() for each in str(sent["subject"]))
+    assert max(map(len, bytes(built).splitlines())) <= 998
+
+
+def test_mail_says_that_a_machine_wrote_it() -> None:
+    assert _mail(Settings(data=Path()), mail("otp"))["auto-submitted"] == "auto-generated"

@@ -129,7 +129,7 @@ class HttpSms:
 
 
 def _mail(settings: Settings, mail: Mail) -> EmailMessage:
-    """The mail with a plain and an HTML part. Header injection fails: the email package refuses line breaks."""
+    """The mail with a plain and an HTML part."""
     rendered: Rendered = render_mail(mail)
     message = EmailMessage()
     message["Subject"] = _line(rendered.subject)
@@ -146,7 +146,12 @@ def _mail(settings: Settings, mail: Mail) -> EmailMessage:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    """What people chose, as it may stand in a header: one line, and no encoded word (RFC 2047).
+
+    The email package decodes encoded words in what it is given, line breaks included, which then begin headers.
+    """
+    printable = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(printable.split()).replace("=?", "= ?")
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
