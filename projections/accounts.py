@@ -381,6 +381,44 @@ def _found(row: AccountRow | None) -> AccountRow:
     return row
 
 
+def newcomer(project_id: str, account_id: str, email: str, name: str, target_id: str, at: datetime) -> AccountRow:
+    """What the row of somebody who signs up just now would be. It stands nowhere."""
+    target = {
+        "target_id": target_id,
+        "provider_type": "email",
+        "identifier": email,
+        "name": "",
+        "provider_id": None,
+        "session_id": None,
+        "created_at": at.isoformat(),
+        "updated_at": at.isoformat(),
+    }
+    return AccountRow(
+        stream="",
+        version=0,
+        position=0,
+        project_id=project_id,
+        account_id=account_id,
+        email=email,
+        phone=None,
+        name=name,
+        password_hash=None,
+        password_updated_at=at,
+        active=True,
+        email_verified=False,
+        phone_verified=False,
+        mfa=False,
+        totp=False,
+        impersonator=False,
+        labels=[],
+        prefs="{}",
+        targets=to_json([target]).decode(),
+        created_at=at,
+        updated_at=at,
+        accessed_at=at,
+    )
+
+
 async def at_least(reads: Reads, project_id: str, number: int) -> bool:
     """Whether the project has this many accounts. Reads no more of them than that."""
     rows = await reads.fetch(

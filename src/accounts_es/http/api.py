@@ -148,7 +148,7 @@ class Api:
         answer.raw_headers.extend(allow(origin, hosts))
         if ctx is not None:
             answer.raw_headers.extend(ctx.headers)
-            if ctx.operation.even and not ctx.opened:
+            if ctx.even or (ctx.operation.even and not ctx.opened):
                 await _until_even(request, self.services.settings.even_answers)
         answer.raw_headers.append((b"x-request-id", request.id.encode()))
         return answer

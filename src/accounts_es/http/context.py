@@ -65,6 +65,8 @@ class Context:
     idempotency: IdempotencyKey | None = None
     opened: bool = False
     """Whether the answer opens a session."""
+    even: bool = False
+    """Whether the time of the answer must not tell what was done, besides what the operation says."""
     messages: tuple[Message, ...] = ()
     """What the next command sends if it is carried out."""
     answer_key: str | None = None

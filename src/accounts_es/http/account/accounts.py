@@ -35,20 +35,28 @@ async def create(
     name: Annotated[str, Text(128)] = "",
 ) -> models.Account:
     """Sign up with e-mail and password. No session is opened."""
+    ctx.even = ctx.services.settings.private_sign_up
     made = wire_id() if user_id == UNIQUE else user_id
     ensure_strong(ctx, password)
     ensure_impersonal(ctx, password, account_id=made, email=email, name=name)
     await ensure_may_begin(ctx, email)
-    outcome = await ctx.execute(
-        ACCOUNT,
-        stream_id("account"),
-        commands.sign_up,
-        account_id=made,
-        email=email,
-        name=name,
-        password_hash=await ctx.services.passwords.hash(password),
-        email_target_id=wire_id(),
-    )
+    try:
+        outcome = await ctx.execute(
+            ACCOUNT,
+            stream_id("account"),
+            commands.sign_up,
+            account_id=made,
+            email=email,
+            name=name,
+            password_hash=await ctx.services.passwords.hash(password),
+            email_target_id=wire_id(),
+        )
+    except UserAlreadyExists:
+        holder = await accounts.find_by_email(ctx.reads, ctx.project_id, email)
+        if holder is None or not ctx.services.settings.private_sign_up:
+            raise
+        await ctx.refuse_sign_in("sign-up", "user_already_exists", email, holder)
+        return models.account(accounts.newcomer(ctx.project_id, made, email, name, wire_id(), ctx.at))
     return models.account(await accounts.get_by_stream(ctx.reads, outcome.stream))
 
 
