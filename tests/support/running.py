@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import datetime
 from secrets import token_hex
 from typing import Any, TypeVar
 
@@ -13,7 +14,8 @@ from accounts_es.adapters.ids import fingerprint, key_secret, wire_id
 from accounts_es.application import Application
 from accounts_es.bootstrap import running_application
 from accounts_es.domain.account import ACCOUNT
-from accounts_es.domain.account.events import AccountEvent
+from accounts_es.domain.account.commands import issue_token
+from accounts_es.domain.account.events import AccountEvent, TokenPurpose
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.aggregate import project_stream
 from accounts_es.domain.project.events import ProjectEvent
@@ -48,6 +50,20 @@ class World:
         self.log = log
         self.conninfo = conninfo
         self.mailbox = Mailbox(server.data / "outbox")
+
+    def token(self, account_id: str, purpose: TokenPurpose, secret: str, expires_at: datetime) -> None:
+        """Give an account of the default project a one-time secret that expires when the test wants it."""
+        digest = self.digest(account_id, secret)
+        arguments = {"purpose": purpose, "secret_hash": digest, "expires_at": expires_at}
+        self.decide(account_id, issue_token, token_id=wire_id(), **arguments)
+
+    def digest(self, account_id: str, secret: str) -> str:
+        """What the server keeps of an account's one-time secret."""
+        row = self.log.connection.execute(
+            "SELECT stream, project_id FROM read.accounts_v2 WHERE account_id = %s", (account_id,)
+        ).fetchone()
+        assert row is not None
+        return MasterKey(MASTER).digest(row[1], "token", f"{row[0]}\x1f{secret}").hex()
 
     def decide(self, account_id: str, command: Callable[..., Iterator[AccountEvent]], **arguments: Any) -> None:
         """A command on an account, as a tool would give it."""

@@ -20,7 +20,8 @@ from accounts_es.domain.values import is_email, is_id
 UNIQUE: Final = "unique()"
 MAX_PREFS_BYTES: Final = 65_535
 MAX_URL: Final = 2048
-_SPACE: Final = re.compile(r"[\s\x00-\x1f\x7f]")
+_NOT_IN_URLS: Final = re.compile(r"[\s\x00-\x1f\x7f\\]")
+"""A backslash is a slash to browsers and none to us: we must not disagree on where the host ends."""
 _DIGITS: Final = re.compile(r"[0-9]{1,18}\Z")
 
 
@@ -212,7 +213,7 @@ class Url:
             parts = urlsplit(text)
         except ValueError:
             raise Invalid("Value must be a valid URL") from None
-        if len(text) > MAX_URL or not parts.scheme or not (parts.netloc or parts.path) or _SPACE.search(text):
+        if len(text) > MAX_URL or not parts.scheme or not (parts.netloc or parts.path) or _NOT_IN_URLS.search(text):
             raise Invalid("Value must be a valid URL")
         return text
 
