@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from accounts_es.http.rules import (
     Label,
     Number,
     OldPassword,
+    OrNone,
     Password,
     Phone,
     Prefs,
@@ -78,6 +80,8 @@ def good(rule: Rule) -> Any:
             return a_phone()
         case Password() | OldPassword():
             return PASSWORD
+        case OrNone():
+            return good(rule.rule)
         case Number():
             return rule.most
         case Choice():
@@ -140,6 +144,10 @@ MUST_BE_RIGHT: Final = {
     "account.updateMFA": {"mfa"},
     "account.createMFAChallenge": {"factor"},
     "account.updatePushTarget": {"identifier"},
+    "users.updateStatus": {"status"},
+    "users.createJWT": {"sessionId"},
+    "users.createTarget": {"providerType"},
+    "users.updateTarget": {"identifier"},
 }
 """Parameters that are held against something else: no other value is right."""
 
@@ -233,6 +241,30 @@ def _has_device(_world: World, person: Person, call: Call) -> None:
     call.path["targetId"] = made.json()["$id"]
 
 
+def _is_blocked_next(_world: World, _person: Person, call: Call) -> None:
+    call.fields["status"] = False
+
+
+def _names_session(_world: World, person: Person, call: Call) -> None:
+    call.fields["sessionId"] = person.session_id
+
+
+def _is_device(_world: World, _person: Person, call: Call) -> None:
+    call.fields["providerType"] = "push"
+
+
+def _has_recovery_codes(_world: World, person: Person, _call: Call) -> None:
+    _has_codes(person)
+
+
+def _is_asked_elsewhere(world: World, person: Person, call: Call) -> None:
+    challenge = {"challenge_id": wire_id(), "factor": "custom", "code": "123456"}
+    world.decide(
+        person.account_id, commands.create_challenge, **challenge, expires_at=datetime.now(UTC) + timedelta(hours=1)
+    )
+    call.path["challengeId"] = challenge["challenge_id"]
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
     "account.createEmailPasswordSession": _signs_in,
     "account.updateEmail": _shows_password,
@@ -258,4 +290,14 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "account.deleteIdentity": _has_identity,
     "account.updatePushTarget": _has_device,
     "account.deletePushTarget": _has_device,
+    "users.updateStatus": _is_blocked_next,
+    "users.createJWT": _names_session,
+    "users.createTarget": _is_device,
+    "users.getTarget": _has_device,
+    "users.updateTarget": _has_device,
+    "users.deleteTarget": _has_device,
+    "users.deleteMFAAuthenticator": _is_fresh,
+    "users.getMFARecoveryCodes": _has_recovery_codes,
+    "users.updateMFARecoveryCodes": _has_recovery_codes,
+    "users.getMFAChallenge": _is_asked_elsewhere,
 }

@@ -22,6 +22,7 @@ from accounts_es.http.rules import (
     Label,
     Number,
     OldPassword,
+    OrNone,
     Password,
     Phone,
     Prefs,
@@ -229,6 +230,9 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:
             return within, ["a" * 7, "a" * 257, "é" * 128 + "a", ""]
         case OldPassword():
             return ["", "a" * 256], ["a" * 257, "é" * 128 + "a"]
+        case OrNone():
+            within, beyond = limits(rule.rule)
+            return ["", *within], [each for each in beyond if each]
         case Number():
             beyond = [rule.least - 1, rule.most + 1, "", "1.0", "-1", "x"]
             return [rule.least, rule.most, str(rule.most)], beyond

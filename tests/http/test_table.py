@@ -110,6 +110,7 @@ CONTRACT = {
     "users.getMFARecoveryCodes": "GET /users/{userId}/mfa/recovery-codes",
     "users.createMFARecoveryCodes": "PATCH /users/{userId}/mfa/recovery-codes",
     "users.updateMFARecoveryCodes": "PUT /users/{userId}/mfa/recovery-codes",
+    "users.getMFAChallenge": "GET /users/{userId}/mfa/challenges/{challengeId}",
     "teams.create": "POST /teams",
     "teams.list": "GET /teams",
     "teams.get": "GET /teams/{teamId}",

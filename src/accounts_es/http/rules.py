@@ -148,6 +148,21 @@ class Password:
 
 
 @dataclass(frozen=True, slots=True)
+class OrNone:
+    """A value of another rule, or an empty text that takes away what is there."""
+
+    rule: Rule
+
+    def parse(self, value: JsonValue) -> Any:
+        """The value; nothing for the empty text."""
+        return None if value == "" else self.rule.parse(value)
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"anyOf": [dict(self.rule.schema()), {"type": "string", "maxLength": 0}]}
+
+
+@dataclass(frozen=True, slots=True)
 class OldPassword:
     """The password so far, which may be none: up to 256 bytes, not held to any rule for new ones."""
 
@@ -232,9 +247,9 @@ class Flag:
         """True or false."""
         if isinstance(value, bool):
             return value
-        if self.loose and value in {"true", "1", 1}:
+        if self.loose and value in ("true", "1", 1):
             return True
-        if self.loose and value in {"false", "0", 0}:
+        if self.loose and value in ("false", "0", 0):
             return False
         raise Invalid("Value must be a valid boolean")
 

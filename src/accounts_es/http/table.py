@@ -17,9 +17,13 @@ from accounts_es.http.account import (
     verification,
 )
 from accounts_es.http.operation import Operation, operations_of
+from accounts_es.http.users import credentials as user_credentials
 from accounts_es.http.users import logs as user_logs
+from accounts_es.http.users import mfa as user_mfa
 from accounts_es.http.users import profile as user_profile
 from accounts_es.http.users import sessions as user_sessions
+from accounts_es.http.users import targets as user_targets
+from accounts_es.http.users import tokens as user_tokens
 from accounts_es.http.users import users
 
 MODULES: Final = (
@@ -37,7 +41,11 @@ MODULES: Final = (
     targets,
     users,
     user_profile,
+    user_credentials,
     user_sessions,
+    user_tokens,
+    user_mfa,
+    user_targets,
     user_logs,
 )
 

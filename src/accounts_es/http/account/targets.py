@@ -50,7 +50,7 @@ async def create_push_target(
         provider_id=provider_id,
         session_id=ctx.session.session_id if ctx.session is not None else None,
     )
-    return await _target(ctx, account.stream, made)
+    return await target_of(ctx, account.stream, made)
 
 
 @operation(
@@ -75,7 +75,7 @@ async def update_push_target(
         identifier=identifier,
         provider_type="push",
     )
-    return await _target(ctx, stream, target_id)
+    return await target_of(ctx, stream, target_id)
 
 
 @operation(
@@ -99,7 +99,8 @@ def _caller(ctx: Context) -> AccountRow:
     return ctx.caller.account
 
 
-async def _target(ctx: Context, stream: str, target_id: str) -> models.Target:
+async def target_of(ctx: Context, stream: str, target_id: str) -> models.Target:
+    """One target of an account as it is now. Raises `UserTargetNotFound`."""
     row = await accounts.get_by_stream(ctx.reads, stream)
     for target in models.account(row)["targets"]:
         if target["$id"] == target_id:

@@ -46,6 +46,13 @@ class MfaRecoveryCodes(TypedDict):
 
 MfaChallenge = TypedDict("MfaChallenge", {"$id": str, "$createdAt": str, "userId": str, "expire": str})
 
+
+class MfaChallengeSecret(MfaChallenge):
+    """A challenge whose code a server delivers."""
+
+    code: str
+
+
 Identity = TypedDict(
     "Identity",
     {

@@ -4,12 +4,18 @@ from typing import Annotated
 
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.events import (
+    AccountBlocked,
+    AccountUnblocked,
     EmailVerificationRevoked,
+    ImpersonatorAppointed,
+    ImpersonatorDismissed,
     LabelAdded,
     LabelRemoved,
     NameChanged,
+    PhoneVerificationRevoked,
     PrefsUpdated,
     VerifiedEmail,
+    VerifiedPhone,
 )
 from accounts_es.domain.errors import UserNotFound
 from accounts_es.domain.event import JSONObject
@@ -71,6 +77,60 @@ async def update_email_verification(
     """Say whether an account's e-mail address counts as verified."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
     await ctx.execute(ACCOUNT, account.stream, commands.set_email_verification, verified=email_verification)
+    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+
+
+@operation(
+    "PATCH",
+    "/users/{userId}/verification/phone",
+    id="users.updatePhoneVerification",
+    scope="users.write",
+    returns=models.User,
+    emits=(VerifiedPhone, PhoneVerificationRevoked),
+    raises=(UserNotFound,),
+)
+async def update_phone_verification(
+    ctx: Context, *, user_id: Annotated[str, Id()], phone_verification: Annotated[bool, Flag()]
+) -> models.User:
+    """Say whether an account's phone number counts as verified."""
+    account = await accounts.get(ctx.reads, ctx.project_id, user_id)
+    await ctx.execute(ACCOUNT, account.stream, commands.set_phone_verification, verified=phone_verification)
+    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+
+
+@operation(
+    "PATCH",
+    "/users/{userId}/status",
+    id="users.updateStatus",
+    scope="users.write",
+    returns=models.User,
+    emits=(AccountBlocked, AccountUnblocked),
+    raises=(UserNotFound,),
+)
+async def update_status(
+    ctx: Context, *, user_id: Annotated[str, Id()], status: Annotated[bool, Flag(loose=True)]
+) -> models.User:
+    """Block an account, or let it act again. Its sessions stay, and answer 403 while it is blocked."""
+    account = await accounts.get(ctx.reads, ctx.project_id, user_id)
+    await ctx.execute(ACCOUNT, account.stream, commands.set_active, active=status)
+    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+
+
+@operation(
+    "PATCH",
+    "/users/{userId}/impersonator",
+    id="users.updateImpersonator",
+    scope="users.write",
+    returns=models.User,
+    emits=(ImpersonatorAppointed, ImpersonatorDismissed),
+    raises=(UserNotFound,),
+)
+async def update_impersonator(
+    ctx: Context, *, user_id: Annotated[str, Id()], impersonator: Annotated[bool, Flag(loose=True)]
+) -> models.User:
+    """Say whether an account may look at the project as its other people see it."""
+    account = await accounts.get(ctx.reads, ctx.project_id, user_id)
+    await ctx.execute(ACCOUNT, account.stream, commands.set_impersonator, impersonator=impersonator)
     return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
 
 

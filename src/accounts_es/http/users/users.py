@@ -9,14 +9,17 @@ from accounts_es.domain.errors import (
     DatabaseQueryOrderNull,
     GeneralCursorNotFound,
     GeneralQueryInvalid,
+    PasswordPersonalData,
     UserAlreadyExists,
     UserNotFound,
+    UserTargetAlreadyExists,
 )
 from accounts_es.eventstore.listing import FIRST_PAGE, Asked
 from accounts_es.http import models
 from accounts_es.http.context import Context
 from accounts_es.http.listing import Queries, attributes
 from accounts_es.http.operation import operation
+from accounts_es.http.policies import ADDRESS_REFUSALS, ensure_address, ensure_impersonal, ensure_strong
 from accounts_es.http.rules import UNIQUE, Email, Flag, Id, Password, Phone, Text
 from projections import accounts
 
@@ -29,7 +32,7 @@ from projections import accounts
     returns=models.User,
     status=201,
     emits=(SignedUp, TargetAdded),
-    raises=(UserAlreadyExists,),
+    raises=(UserAlreadyExists, UserTargetAlreadyExists, PasswordPersonalData, *ADDRESS_REFUSALS),
 )
 async def create(
     ctx: Context,
@@ -41,11 +44,17 @@ async def create(
     name: Annotated[str, Text(128)] = "",
 ) -> models.User:
     """Create an account; all but its id may be missing."""
+    made = wire_id() if user_id == UNIQUE else user_id
+    if password is not None:
+        ensure_strong(ctx, password)
+        ensure_impersonal(ctx, password, account_id=made, email=email, name=name, phone=phone)
+    if email is not None:
+        ensure_address(ctx, email)
     outcome = await ctx.execute(
         ACCOUNT,
         stream_id("account"),
         commands.sign_up,
-        account_id=wire_id() if user_id == UNIQUE else user_id,
+        account_id=made,
         email=email,
         phone=phone,
         name=name,
