@@ -117,6 +117,19 @@ BY_ID = Lookup(
 )
 
 
+BY_EMAIL = Lookup(
+    sql=f"""{_SELECT} JOIN unnest(%s::text[], %s::text[]) AS wanted (p, e)
+            ON project_id = p AND provider_email = e""",
+    row=IdentityRow._make,
+    key=lambda row: (row.project_id, row.provider_email),
+)
+
+
+def find_by_email(reads: Reads, project_id: str, email: str) -> Awaitable[IdentityRow | None]:
+    """An identity whose provider knows it by this address; all there are belong to one account."""
+    return reads.load(BY_EMAIL, (project_id, email))
+
+
 def find_by_uid(reads: Reads, project_id: str, provider: str, provider_uid: str) -> Awaitable[IdentityRow | None]:
     """Whom this id at this provider opens."""
     return reads.load(BY_UID, (project_id, provider, provider_uid))

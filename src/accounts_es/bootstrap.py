@@ -8,11 +8,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+import httpx
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from accounts_es.adapters.hashing import Passwords
+from accounts_es.adapters.id_tokens import IdTokens
 from accounts_es.adapters.jwts import Jwts
 from accounts_es.application import Application
 from accounts_es.eventstore.connection import connect_sync
@@ -86,7 +88,18 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
         sweeping = asyncio.create_task(_sweep(event_log, counters), name="sweep")
         try:
             application, jwts = Application(event_log), Jwts(parts.jwt_key)
-            yield Services(settings, application, event_log.reads, refusals, passwords, jwts, OPERATIONS, counters)
+            async with httpx.AsyncClient(timeout=settings.provider_timeout, trust_env=False) as client:
+                yield Services(
+                    settings=settings,
+                    application=application,
+                    reads=event_log.reads,
+                    refusals=refusals,
+                    passwords=passwords,
+                    jwts=jwts,
+                    id_tokens=IdTokens(client),
+                    operations=OPERATIONS,
+                    counters=counters,
+                )
         finally:
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)

@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     """A JSON object of headers, such as ``Authorization``."""
     sms_from: str = ""
     sms_timeout: float = Field(default=20.0, gt=0)
+    provider_timeout: float = Field(default=5.0, gt=0)
+    """How long an OAuth2 or OpenID provider may take for each answer."""
     tell_unknown: bool = False
     """Whether recovery says that nobody has an address (404, as Appwrite does) instead of answering alike. API keys are
     always told."""

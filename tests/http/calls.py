@@ -31,6 +31,7 @@ from accounts_es.http.rules import (
     Texts,
     Url,
 )
+from tests.support.issuer import google
 from tests.support.running import PASSWORD, Person, World, a_phone, an_email
 from tests.support.server import Client
 
@@ -148,6 +149,7 @@ MUST_BE_RIGHT: Final = {
     "users.createJWT": {"sessionId"},
     "users.createTarget": {"providerType"},
     "users.updateTarget": {"identifier"},
+    "account.createIdTokenSession": {"provider", "idToken", "nonce"},
 }
 """Parameters that are held against something else: no other value is right."""
 
@@ -265,6 +267,11 @@ def _is_asked_elsewhere(world: World, person: Person, call: Call) -> None:
     call.path["challengeId"] = challenge["challenge_id"]
 
 
+def _came_from_google(world: World, _person: Person, call: Call) -> None:
+    nonce = token_hex(8)
+    call.fields |= {"provider": "google", "idToken": google(world).token(email=an_email(), nonce=nonce), "nonce": nonce}
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
     "account.createEmailPasswordSession": _signs_in,
     "account.updateEmail": _shows_password,
@@ -287,6 +294,7 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "account.updateMFAChallenge": _is_asked,
     "account.getMFARecoveryCodes": _is_fresh,
     "account.updateMFARecoveryCodes": _is_fresh,
+    "account.createIdTokenSession": _came_from_google,
     "account.deleteIdentity": _has_identity,
     "account.updatePushTarget": _has_device,
     "account.deletePushTarget": _has_device,

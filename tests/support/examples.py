@@ -84,6 +84,7 @@ identity_linked = account.IdentityLinked(
     provider="google",
     provider_uid="1234567890",
     provider_email="walter@example.net",
+    provider_email_verified=True,
     access_token="their-access-token",
     refresh_token="their-refresh-token",
     access_token_expires_at=NOON + timedelta(hours=1),

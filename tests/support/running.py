@@ -89,6 +89,11 @@ class World:
         """A number that gets no messages."""
         self._settle(project, commands.add_mock_phone, number=number, otp=otp)
 
+    def provider(self, provider: str, *, project: str = "default", **how: Any) -> None:
+        """Say how people sign in with a provider."""
+        defaults = {"enabled": True, "settings": {}}
+        self._settle(project, commands.configure_provider, provider=provider, **{**defaults, **how})
+
     def _settle(self, project: str, command: Callable[..., Iterator[ProjectEvent]], **arguments: Any) -> None:
         async def work(app: Application) -> None:
             meta = metadata("project.settings", project=project)

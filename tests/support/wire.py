@@ -78,7 +78,7 @@ def check_refusal(answer: httpx.Response, operation: Operation | None) -> None:
     allowed = (*operation.raises, *limited, *EVERYWHERE) if operation is not None else (errors.GeneralRouteNotFound,)
     by_type = {refusal.wire_type: refusal for refusal in allowed}
     assert body["type"] in by_type, f"{operation and operation.id} does not declare {body['type']}"
-    assert by_type[body["type"]].status == answer.status_code
+    assert by_type[body["type"]].wire_status == answer.status_code
 
 
 def conforms(value: object, declared: Any, where: str = "$") -> None:

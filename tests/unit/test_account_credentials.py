@@ -353,6 +353,7 @@ def test_an_identity_linked_again_keeps_its_id_and_takes_the_newest_tokens() -> 
         provider="google",
         provider_uid="1234567890",
         provider_email="walter@example.net",
+        provider_email_verified=True,
         access_token="newer",
     ).then(
         IdentityLinked(
@@ -360,6 +361,7 @@ def test_an_identity_linked_again_keeps_its_id_and_takes_the_newest_tokens() -> 
             provider="google",
             provider_uid="1234567890",
             provider_email="walter@example.net",
+            provider_email_verified=True,
             access_token="newer",
         )
     )
@@ -372,3 +374,27 @@ def test_an_identity_is_removed_once() -> None:
         .then(IdentityRemoved(identity_id="identity"))
     )
     without.when(commands.remove_identity, identity_id="identity").then_refused(UserIdentityNotFound)
+
+
+def test_a_session_that_takes_anothers_place_takes_its_devices_over() -> None:
+    push = TargetAdded(target_id="phone", provider_type="push", identifier="device", session_id="a")
+    account.given(signed_up, session("a"), push, session("b")).when(
+        commands.create_session,
+        session_id="c",
+        secret_hash=DIGEST,
+        provider="google",
+        factors=("email", "oauth2"),
+        expires_at=LATER,
+        replaces="a",
+        limit=2,
+    ).then(
+        SessionCreated(
+            session_id="c",
+            secret_hash=DIGEST,
+            provider="google",
+            factors=("email", "oauth2"),
+            expires_at=LATER,
+        ),
+        SessionDeleted(session_id="a", reason="replaced"),
+        TargetAdded(target_id="phone", provider_type="push", identifier="device", session_id="c"),
+    )

@@ -28,6 +28,7 @@ from accounts_es.domain.account.events import (
     VerifiedEmail,
     VerifiedPhone,
 )
+from accounts_es.domain.account.profiles import Profile, ProviderTokens
 from accounts_es.domain.errors import (
     UserAlreadyExists,
     UserBlocked,
@@ -392,6 +393,8 @@ COMMANDS = [
     (commands.remove_target, {"target_id": "t"}),
     (commands.link_identity, {"identity_id": "i", "provider": "google", "provider_uid": "1"}),
     (commands.remove_identity, {"identity_id": "i"}),
+    (commands.renew_tokens, {"identity_id": "i", "tokens": ProviderTokens()}),
+    (commands.come_from_provider, {"profile": Profile("google", "1"), "identity_id": "i", "target_id": "t"}),
 ]
 
 
@@ -437,5 +440,5 @@ def test_a_decision_repeated_changes_nothing(command, arguments) -> None:
 
 
 def test_every_command_is_covered_here() -> None:
-    beginnings = {"sign_up", "sign_up_anonymously", "sign_in_with_token"}
+    beginnings = {"sign_up", "sign_up_anonymously", "begin_with_provider", "sign_in_with_token"}
     assert {command.__name__ for command, _ in COMMANDS} | beginnings == set(commands.__all__)

@@ -76,7 +76,7 @@ def test_the_types_are_derived_from_the_names() -> None:
 @pytest.mark.parametrize("refusal", ALL, ids=lambda each: each.__name__)
 def test_every_refusal_is_one_of_the_contract_or_knowingly_ours(refusal: type[Refusal]) -> None:
     assert {**STATUS_OF, **OURS}.get(refusal.wire_type) == refusal.status
-    assert refusal.status in ON_THE_WIRE
+    assert refusal.wire_status in ON_THE_WIRE
 
 
 def test_what_is_ours_is_not_in_the_contract_and_in_use() -> None:

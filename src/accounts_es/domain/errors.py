@@ -5,7 +5,9 @@ clients compare them.
 """
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_INWARD: Final = frozenset({424, 426})
 
 
 class Refusal(Exception):  # noqa: N818
@@ -13,11 +15,14 @@ class Refusal(Exception):  # noqa: N818
 
     status: ClassVar[int] = 400
     wire_type: ClassVar[str]
+    wire_status: ClassVar[int] = 400
+    """The status clients see: those the contract keeps to itself become 500 (cross-cutting, 5)."""
     message: str
 
     def __init_subclass__(cls, *, status: int = 400, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         cls.status = status
+        cls.wire_status = 500 if status in _INWARD else status
         cls.wire_type = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
     def __init__(self, message: str | None = None) -> None:
@@ -263,6 +268,10 @@ class UserIdentityNotFound(Refusal, status=404):
 
 class UserMissingId(Refusal):
     """The provider did not say who this is."""
+
+
+class UserOauth2ProviderFailure(Refusal, status=424):
+    """The provider could not be asked, or did not say who this is."""
 
 
 class ProjectProviderDisabled(Refusal, status=412):

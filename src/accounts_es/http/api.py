@@ -232,10 +232,11 @@ async def _until_even(request: Request, step: float) -> None:
 
 def error_answer(refused: Refusal) -> Answer:
     """The contract's error body (cross-cutting, 5)."""
+    status = refused.wire_status
     body = to_json(
         {
-            "message": refused.message,
-            "code": refused.status,
+            "message": refused.message if status == refused.status else "Server Error",
+            "code": status,
             "type": refused.wire_type,
             "version": SERVER_VERSION,
         }
@@ -243,7 +244,7 @@ def error_answer(refused: Refusal) -> Answer:
     headers = list(_NO_STORE)
     if refused.status == 503:
         headers.append((b"retry-after", b"1"))
-    return Answer(refused.status, body, headers)
+    return Answer(status, body, headers)
 
 
 def _project_parameter(request: Request) -> str | None:

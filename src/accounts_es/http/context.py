@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
 from accounts_es.adapters.hashing import Passwords
+from accounts_es.adapters.id_tokens import IdTokens
 from accounts_es.adapters.ids import now
 from accounts_es.adapters.jwts import Jwts
 from accounts_es.application import Application, Besides, Outcome
@@ -44,6 +45,7 @@ class Services:
     refusals: Refusals
     passwords: Passwords
     jwts: Jwts
+    id_tokens: IdTokens
     operations: tuple[Operation, ...]
     counters: Counters | None
     """Where requests are counted; nothing when rate limits are switched off."""

@@ -71,7 +71,7 @@ def _describe(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     by_status: dict[int, list[str]] = {}
     limited: tuple[type[Refusal], ...] = (GeneralRateLimitExceeded,) if operation.limits else ()
     for refusal in (*operation.raises, *limited):
-        by_status.setdefault(refusal.status, []).append(refusal.wire_type)
+        by_status.setdefault(refusal.wire_status, []).append(refusal.wire_type)
     for status, types in sorted(by_status.items()):
         described["responses"][str(status)] = {
             "description": ", ".join(types),

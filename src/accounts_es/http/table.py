@@ -6,6 +6,7 @@ from accounts_es.http import health
 from accounts_es.http.account import (
     accounts,
     credentials,
+    id_tokens,
     identities,
     logs,
     mfa,
@@ -30,6 +31,7 @@ MODULES: Final = (
     health,
     accounts,
     sessions,
+    id_tokens,
     tokens,
     profile,
     logs,

@@ -29,6 +29,9 @@ class Session:
     expires_at: datetime
     factor_shown_at: datetime | None = None
     """When a second factor was last shown in this session."""
+    provider_access_token: str = ""
+    provider_refresh_token: str = ""
+    provider_access_token_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Identity:
     provider: str
     provider_uid: str
     provider_email: str
+    provider_email_verified: bool
     access_token: str
     refresh_token: str
     access_token_expires_at: datetime | None
@@ -219,7 +223,18 @@ def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:  # n
         case events.TargetRemoved():
             return replace(account, targets=tuple(t for t in account.targets if t.target_id != event.target_id))
         case events.SessionCreated():
-            session = Session(event.session_id, event.provider, event.provider_uid, event.factors, at, event.expires_at)
+            session = Session(
+                event.session_id,
+                event.provider,
+                event.provider_uid,
+                event.factors,
+                at,
+                event.expires_at,
+                None,
+                event.provider_access_token,
+                event.provider_refresh_token,
+                event.provider_access_token_expires_at,
+            )
             return replace(account, sessions={**account.sessions, event.session_id: session})
         case events.SessionExtended():
             return _with_session(account, event.session_id, expires_at=event.expires_at)
@@ -264,6 +279,7 @@ def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:  # n
                 event.provider,
                 event.provider_uid,
                 event.provider_email,
+                event.provider_email_verified,
                 event.access_token,
                 event.refresh_token,
                 event.access_token_expires_at,

@@ -253,13 +253,19 @@ class SessionFactorAdded(Event, topic="account.session_factor_added"):
     factor: Factor
 
 
-class IdentityLinked(Event, topic="account.identity_linked"):
-    """Whoever signs in at this provider with this id is this account. Linked again: the provider's newest tokens."""
+class IdentityLinked(Event, topic="account.identity_linked", version=2):
+    """Whoever signs in at this provider with this id is this account. Linked again: the provider's newest tokens.
+
+    ``provider_email_verified``: the provider says that the address is theirs.
+    """
+
+    upcasters = {1: lambda fields: {**fields, "provider_email_verified": False}}  # noqa: RUF012
 
     identity_id: str
     provider: str
     provider_uid: Personal[str]
     provider_email: Personal[str] = ""
+    provider_email_verified: bool = False
     access_token: Personal[str] = ""
     refresh_token: Personal[str] = ""
     access_token_expires_at: datetime | None = None

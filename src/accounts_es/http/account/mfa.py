@@ -35,6 +35,7 @@ from accounts_es.domain.errors import (
     UserSessionNotFound,
 )
 from accounts_es.http import models, notices
+from accounts_es.http.account import opening
 from accounts_es.http.context import Context
 from accounts_es.http.models.tokens import MfaChallenge, MfaFactors, MfaRecoveryCodes, MfaType
 from accounts_es.http.operation import Limit, guesses, operation
@@ -237,7 +238,8 @@ async def update_challenge(
         await ctx.refuse_sign_in(f"mfa-{factor}", "invalid_token", account.email or account.account_id, account)
         raise
     row = await sessions.get(ctx.reads, account.stream, session_id)
-    return models.session(row, account.account_id, locale=ctx.request.locale, current=True)
+    (described,) = await opening.describe(ctx, [row], account.account_id, current=session_id)
+    return described
 
 
 @operation(

@@ -1,13 +1,21 @@
 """What every sign-in ends in: a session, its answer, and an alert where the project wants one."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from accounts_es.adapters.ids import session_secret, wire_id
+from accounts_es.domain.account import ACCOUNT
+from accounts_es.domain.account.aggregate import Session
 from accounts_es.http import models, notices
 from accounts_es.http.context import Context
 from projections import sessions
 from projections.accounts import AccountRow
+from projections.sessions import SessionRow
+
+_OURS: Final = frozenset({"email", "anonymous", "magic-url", "phone", "token", "server"})
+"""Session providers that hand out no tokens: this server itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,28 @@ async def answer(ctx: Context, stream: str, account_id: str, opening: Opening) -
     """Send the session to the client, and what it is."""
     row = await sessions.get(ctx.reads, stream, opening.session_id)
     shown = ctx.open_session(account_id, opening.secret, opening.expires_at)
-    return models.session(row, account_id, locale=ctx.request.locale, current=True, secret=shown)
+    (answered,) = await describe(ctx, [row], account_id, current=opening.session_id, secret=shown)
+    return answered
+
+
+async def describe(
+    ctx: Context, rows: Sequence[SessionRow], account_id: str, *, current: str = "", secret: str = ""
+) -> list[models.Session]:
+    """Sessions of one account as the API shows them to its owner and to servers."""
+    opened: Mapping[str, Session] = {}
+    if any(row.provider not in _OURS for row in rows):
+        opened = (await ctx.load(ACCOUNT, rows[0].stream)).sessions
+    return [
+        models.session(
+            row,
+            account_id,
+            locale=ctx.request.locale,
+            current=row.session_id == current,
+            secret=secret,
+            opened=opened.get(row.session_id),
+        )
+        for row in rows
+    ]
 
 
 async def alert(ctx: Context, account: AccountRow) -> None:

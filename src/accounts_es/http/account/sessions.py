@@ -222,10 +222,7 @@ async def list_sessions(ctx: Context) -> models.SessionList:
     """The caller's sessions, oldest first."""
     rows, total = await sessions.list_sessions(ctx.reads, ctx.account.stream)
     current = ctx.session.session_id if ctx.session is not None else ""
-    account_id = ctx.account.account_id
-    locale = ctx.request.locale
-    listed = [models.session(row, account_id, locale=locale, current=row.session_id == current) for row in rows]
-    return {"total": total, "sessions": listed}
+    return {"total": total, "sessions": await opening.describe(ctx, rows, ctx.account.account_id, current=current)}
 
 
 @operation(
@@ -238,9 +235,7 @@ async def list_sessions(ctx: Context) -> models.SessionList:
 )
 async def get_session(ctx: Context, *, session_id: Annotated[str, Id()]) -> models.Session:
     """One of the caller's sessions; ``current`` is the one the request came with."""
-    row = await sessions.get(ctx.reads, ctx.account.stream, _own(ctx, session_id))
-    current = _is_current(ctx, row.session_id)
-    return models.session(row, ctx.account.account_id, locale=ctx.request.locale, current=current)
+    return await _described(ctx, _own(ctx, session_id))
 
 
 @operation(
@@ -258,9 +253,7 @@ async def update_session(ctx: Context, *, session_id: Annotated[str, Id()]) -> m
     extending, account = _own(ctx, session_id), ctx.account
     expires_at = ctx.at + timedelta(seconds=ctx.rules.policies.session_duration.duration)
     await ctx.execute(ACCOUNT, account.stream, commands.extend_session, session_id=extending, expires_at=expires_at)
-    row = await sessions.get(ctx.reads, account.stream, extending)
-    current = _is_current(ctx, extending)
-    return models.session(row, account.account_id, locale=ctx.request.locale, current=current)
+    return await _described(ctx, extending)
 
 
 @operation(
@@ -303,6 +296,13 @@ def _own(ctx: Context, session_id: str) -> str:
     if ctx.session is None:
         raise UserSessionNotFound
     return ctx.session.session_id
+
+
+async def _described(ctx: Context, session_id: str) -> models.Session:
+    row = await sessions.get(ctx.reads, ctx.account.stream, session_id)
+    current = ctx.session.session_id if ctx.session is not None else ""
+    (described,) = await opening.describe(ctx, [row], ctx.account.account_id, current=current)
+    return described
 
 
 def _is_current(ctx: Context, session_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 from typing_extensions import TypedDict
 
+from accounts_es.domain.account.aggregate import Session as OpenSession
 from accounts_es.http.models.dates import date
 from accounts_es.http.models.origins import Origin, origin
 from projections.sessions import SessionRow
@@ -39,9 +40,18 @@ class SessionList(TypedDict):
 
 
 def session(
-    row: SessionRow, account_id: str, *, locale: str = "en", current: bool = False, secret: str = ""
+    row: SessionRow,
+    account_id: str,
+    *,
+    locale: str = "en",
+    current: bool = False,
+    secret: str = "",
+    opened: OpenSession | None = None,
 ) -> Session:
-    """A session, its country named in ``locale``; ``secret`` is only for callers that may see it (account, 1.2)."""
+    """A session, its country named in ``locale``; ``secret`` is only for callers that may see it (account, 1.2).
+
+    The tokens of its provider come from the account itself, where they are sealed.
+    """
     return {
         "$id": row.session_id,
         "$createdAt": date(row.created_at),
@@ -50,9 +60,9 @@ def session(
         "expire": date(row.expires_at),
         "provider": row.provider,
         "providerUid": row.provider_uid,
-        "providerAccessToken": "",
-        "providerAccessTokenExpiry": "",
-        "providerRefreshToken": "",
+        "providerAccessToken": opened.provider_access_token if opened is not None else "",
+        "providerAccessTokenExpiry": date(opened.provider_access_token_expires_at if opened is not None else None),
+        "providerRefreshToken": opened.provider_refresh_token if opened is not None else "",
         **origin(row.ip, row.user_agent, locale),
         "current": current,
         "factors": row.factors,

@@ -28,7 +28,7 @@ async def list_sessions(
     """An account's sessions, oldest first."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
     rows, number = await sessions.list_sessions(ctx.reads, account.stream)
-    listed = [models.session(row, account.account_id, locale=ctx.request.locale) for row in rows]
+    listed = await opening.describe(ctx, rows, account.account_id)
     return {"total": number if total else 0, "sessions": listed}
 
 

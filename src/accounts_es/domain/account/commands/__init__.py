@@ -9,7 +9,13 @@ from accounts_es.domain.account.commands.administration import (
     set_phone_verification,
 )
 from accounts_es.domain.account.commands.credentials import change_email, change_password, change_phone, rehash_password
-from accounts_es.domain.account.commands.identities import link_identity, remove_identity
+from accounts_es.domain.account.commands.identities import (
+    begin_with_provider,
+    come_from_provider,
+    link_identity,
+    remove_identity,
+    renew_tokens,
+)
 from accounts_es.domain.account.commands.mfa import (
     add_authenticator,
     create_challenge,
@@ -37,11 +43,13 @@ from accounts_es.domain.account.commands.tokens import (
 __all__ = [
     "add_authenticator",
     "add_target",
+    "begin_with_provider",
     "change_email",
     "change_name",
     "change_password",
     "change_phone",
     "change_target",
+    "come_from_provider",
     "create_challenge",
     "create_session",
     "delete_account",
@@ -61,6 +69,7 @@ __all__ = [
     "remove_authenticator",
     "remove_identity",
     "remove_target",
+    "renew_tokens",
     "replace_labels",
     "set_active",
     "set_email_verification",

@@ -1,11 +1,12 @@
 """Signing in and out."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 
 from accounts_es.domain.account.aggregate import Account
 from accounts_es.domain.account.commands.guards import ensure_active, ensure_checked, ensure_exists, session_of
-from accounts_es.domain.account.events import AccountEvent, SessionCreated, SessionDeleted, SessionExtended
+from accounts_es.domain.account.events import AccountEvent, SessionCreated, SessionDeleted, SessionExtended, TargetAdded
 from accounts_es.domain.values import MAX_SESSIONS
 
 
@@ -22,12 +23,13 @@ def create_session(
     provider_access_token: str = "",
     provider_refresh_token: str = "",
     provider_access_token_expires_at: datetime | None = None,
+    replaces: str | None = None,
     limit: int = MAX_SESSIONS,
 ) -> Iterator[AccountEvent]:
     """Open a session, and close the oldest ones beyond ``limit`` (0: as many as one likes).
 
     ``checked_password_hash`` is the hash the caller's password was checked against: if the account has another one
-    by now, the check is void.
+    by now, the check is void. ``replaces`` is a session that ends, whose push targets this one takes over.
     """
     ensure_active(account)
     if checked_password_hash is not None:
@@ -43,8 +45,14 @@ def create_session(
         provider_refresh_token=provider_refresh_token,
         provider_access_token_expires_at=provider_access_token_expires_at,
     )
-    surplus = len(account.sessions) + 1 - limit if limit else 0
-    for oldest in list(account.sessions)[: max(surplus, 0)]:
+    if replaces is not None and replaces in account.sessions:
+        yield SessionDeleted(session_id=replaces, reason="replaced")
+        for target in account.targets:
+            if target.session_id == replaces:
+                yield TargetAdded(**{**asdict(target), "session_id": session_id})
+    others = [each for each in account.sessions if each != replaces]
+    surplus = len(others) + 1 - limit if limit else 0
+    for oldest in others[: max(surplus, 0)]:
         yield SessionDeleted(session_id=oldest, reason="limit")
 
 
