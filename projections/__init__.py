@@ -3,7 +3,7 @@
 from typing import Final
 
 from accounts_es.eventstore.projection import Projection
-from projections import accounts, api_keys, identities, projects, sessions, teams
+from projections import accounts, api_keys, identities, projects, resources, sessions, teams
 
 ALL: Final[tuple[Projection, ...]] = (
     projects.projection,
@@ -12,4 +12,5 @@ ALL: Final[tuple[Projection, ...]] = (
     sessions.projection,
     identities.projection,
     teams.projection,
+    resources.projection,
 )

@@ -16,6 +16,8 @@ from accounts_es.domain.errors import Refusal
 from accounts_es.domain.event import JSONObject, Metadata
 from accounts_es.domain.project import PROJECT
 from accounts_es.domain.project import commands as project_commands
+from accounts_es.domain.resource import RESOURCE
+from accounts_es.domain.resource import commands as resource_commands
 from accounts_es.domain.team import TEAM
 from accounts_es.domain.team import commands as team_commands
 from accounts_es.eventstore.connection import connect_sync
@@ -211,6 +213,9 @@ STEPS = st.one_of(
     st.tuples(st.just("rename_targets"), IDS, NAMES),
     st.tuples(st.just("remove_target"), IDS),
     st.tuples(st.just("identity"), IDS, st.sampled_from(["1", "2"])),
+    st.tuples(st.just("protect"), IDS, st.sampled_from(["any", "users/verified", "user:a"])),
+    st.tuples(st.just("permit"), IDS, st.sampled_from(["any", "team:t/owner"])),
+    st.tuples(st.just("release"), IDS),
     st.tuples(st.just("policy"), st.sampled_from(["session_limit", "user_limit"]), st.integers(0, 3)),
     st.tuples(st.just("method"), st.sampled_from(["anonymous", "jwt"]), st.booleans()),
     st.tuples(st.just("mock_phone"), st.sampled_from(["+4930901820", "+4930901821"]), st.booleans()),
@@ -265,6 +270,8 @@ class History:
             self.streams[name] = fresh
         elif kind in {"platform", "no_platform", "policy", "method", "mock_phone"}:
             await self._on_project(kind, name, *args[1:])
+        elif kind in {"protect", "permit", "release"}:
+            await self._on_resource(kind, name, *args[1:])
         elif kind == "team":
             by = self.streams.get(str(args[1]))
             founder = {"by": by, "membership_id": f"m{self.made}"}
@@ -341,6 +348,19 @@ class History:
         await self._run(stream, commands.create_challenge, **challenge, expires_at=EXPIRY)
         answer = {"challenge_id": f"c{self.made}", "steps": [self.made + 1000], "now": NOON}
         await self._run(stream, commands.pass_challenge, **answer, session_id=session_id)
+
+    async def _on_resource(self, kind: str, name: str, *args: object) -> None:
+        stream = self.streams.setdefault(f"resource {name}", f"resource-{self.made}")
+        read = [f'read("{args[0]}")', 'update("users")'] if args else []
+        command, arguments = {
+            "protect": (
+                resource_commands.protect,
+                {"resource_type": "notes", "resource_id": name, "permissions": read},
+            ),
+            "permit": (resource_commands.replace_permissions, {"permissions": read}),
+            "release": (resource_commands.release, {}),
+        }[kind]
+        await self.application.execute(self.meta(), RESOURCE, stream, command, **arguments)  # type: ignore[arg-type]
 
     async def _on_project(self, kind: str, name: str, *args: object) -> None:
         match kind:

@@ -10,6 +10,7 @@ from typing import Final
 from accounts_es.domain.account import events as account
 from accounts_es.domain.event import Event
 from accounts_es.domain.project import events as project
+from accounts_es.domain.resource import events as resource
 from accounts_es.domain.security import events as security
 from accounts_es.domain.team import events as team
 from tests.support.metadata import NOON
@@ -132,6 +133,14 @@ provider_configured = project.ProviderConfigured(
     native_client_ids=("app",),
     settings={"client_secret": "their-secret"},
 )
+
+# Resource -------------------------------------------------------------------------------------------------------------
+
+resource_protected = resource.ResourceProtected(
+    resource_type="notes", resource_id="note-of-walter", permissions=('read("users/verified")', 'update("user:walter")')
+)
+permissions_replaced = resource.PermissionsReplaced(permissions=('read("team:crew/owner")',))
+resource_released = resource.ResourceReleased()
 
 # Security -------------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ from accounts_es.domain.errors import Refusal
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.domain.project import PROJECT, Project
 from accounts_es.domain.project.events import ProjectEvent
+from accounts_es.domain.resource import RESOURCE, Resource
+from accounts_es.domain.resource.events import ResourceEvent
 from accounts_es.domain.team import TEAM, Team
 from accounts_es.domain.team.events import TeamEvent
 from tests.support.metadata import NOON, metadata
@@ -83,4 +85,5 @@ class Decision(Generic[S, E]):
 
 account: Story[Account, AccountEvent] = Story(ACCOUNT)
 project: Story[Project, ProjectEvent] = Story(PROJECT)
+resource: Story[Resource, ResourceEvent] = Story(RESOURCE)
 team: Story[Team, TeamEvent] = Story(TEAM)

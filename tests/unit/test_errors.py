@@ -51,7 +51,12 @@ CONTRACT = """
 STATUS_OF = {name: int(status) for name, status in (entry.split() for entry in CONTRACT.split(","))}
 
 # Said by no Appwrite server: they answer what it has no word for.
-OURS = {"general_service_unavailable": 503, "general_idempotency_key_reused": 409}
+OURS = {
+    "resource_not_found": 404,
+    "resource_already_exists": 409,
+    "general_service_unavailable": 503,
+    "general_idempotency_key_reused": 409,
+}
 
 # Every other status reaches the client as 500 (contract, beginning of 5).
 ON_THE_WIRE = {400, 401, 402, 403, 404, 405, 408, 409, 410, 412, 416, 422, 429, 451, 500, 501, 503}

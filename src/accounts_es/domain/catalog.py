@@ -9,15 +9,19 @@ from accounts_es.domain.decider import Decider
 from accounts_es.domain.event import Event
 from accounts_es.domain.project import PROJECT
 from accounts_es.domain.project.events import ProjectEvent
+from accounts_es.domain.resource import RESOURCE
+from accounts_es.domain.resource.events import ResourceEvent
 from accounts_es.domain.security.events import SecurityEvent
 from accounts_es.domain.team import TEAM
 from accounts_es.domain.team.events import TeamEvent
 
 EVENTS: Final[tuple[type[Event], ...]] = tuple(
-    event for union in (AccountEvent, TeamEvent, ProjectEvent, SecurityEvent) for event in get_args(union)
+    event
+    for union in (AccountEvent, TeamEvent, ProjectEvent, ResourceEvent, SecurityEvent)
+    for event in get_args(union)
 )
 
 BY_TOPIC: Final[Mapping[str, type[Event]]] = {event.topic: event for event in EVENTS}
 
-DECIDERS: Final[Mapping[str, Decider[Any, Any]]] = {each.category: each for each in (ACCOUNT, PROJECT, TEAM)}
+DECIDERS: Final[Mapping[str, Decider[Any, Any]]] = {each.category: each for each in (ACCOUNT, PROJECT, TEAM, RESOURCE)}
 """By the first word of their streams. Security streams are lists of events without a state."""

@@ -320,3 +320,11 @@ class MembershipNotFound(Refusal, status=404):
 
 class MembershipAlreadyConfirmed(Refusal, status=409):
     """Membership is already confirmed."""
+
+
+class ResourceNotFound(Refusal, status=404):
+    """Resource with the requested type and ID could not be found."""
+
+
+class ResourceAlreadyExists(Refusal, status=409):
+    """A resource with this type and ID exists already."""

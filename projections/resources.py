@@ -1,0 +1,173 @@
+"""Protected resources, found by id and by who may read them."""
+
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import Final, LiteralString, NamedTuple
+
+from accounts_es.domain.errors import ResourceNotFound
+from accounts_es.domain.event import Recorded
+from accounts_es.domain.permissions import parse
+from accounts_es.domain.resource import events
+from accounts_es.eventstore.listing import Asked, Attribute, Kind, Listing
+from accounts_es.eventstore.pages import page
+from accounts_es.eventstore.projection import Projection, Tx
+from accounts_es.eventstore.reads import Lookup, Reads, columns
+
+projection = Projection(
+    name="resources",
+    tables=("resources_v1",),
+    ddl="""
+    CREATE TABLE resources_v1 (
+        stream text PRIMARY KEY,
+        version bigint NOT NULL,
+        position bigint NOT NULL,
+        project_id text NOT NULL,
+        resource_type text COLLATE "C" NOT NULL,
+        resource_id text COLLATE "C" NOT NULL,
+        permissions text[] NOT NULL,
+        -- The roles that may read, each with its type in front: so the index finds those of one list.
+        readers text[] NOT NULL,
+        created_at timestamptz NOT NULL,
+        updated_at timestamptz NOT NULL
+    );
+    CREATE INDEX resources_v1_id ON resources_v1 (project_id, resource_type, resource_id);
+    CREATE UNIQUE INDEX resources_v1_order ON resources_v1 (project_id, resource_type, position);
+    CREATE INDEX resources_v1_readers ON resources_v1 USING gin (readers);
+    """,
+)
+
+
+class ResourceRow(NamedTuple):
+    """One resource; ``permissions`` are in their written form, each of one action."""
+
+    stream: str
+    position: int
+    project_id: str
+    resource_type: str
+    resource_id: str
+    permissions: list[str]
+    created_at: datetime
+    updated_at: datetime
+
+
+def reader(project_id: str, resource_type: str, role: str) -> str:
+    """How a role that may read stands in the index."""
+    return f"{project_id}/{resource_type}/{role}"
+
+
+def _readers(project_id: str, resource_type: str, permissions: Sequence[str]) -> list[str]:
+    parsed = [parse(each) for each in permissions]
+    return [reader(project_id, resource_type, each.role) for each in parsed if each.action == "read"]
+
+
+# One function per event -----------------------------------------------------------------------------------------------
+
+
+@projection.on(events.ResourceProtected)
+def resource_protected(tx: Tx, recorded: Recorded[events.ResourceProtected]) -> None:
+    """A new row."""
+    event, meta = recorded.event, recorded.meta
+    tx.execute(
+        """INSERT INTO resources_v1 (stream, version, position, project_id, resource_type, resource_id, permissions,
+               readers, created_at, updated_at)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (stream) DO NOTHING""",
+        (
+            recorded.stream,
+            recorded.stream_version,
+            recorded.position,
+            meta.project,
+            event.resource_type,
+            event.resource_id,
+            list(event.permissions),
+            _readers(meta.project, event.resource_type, event.permissions),
+            meta.at,
+            meta.at,
+        ),
+    )
+
+
+@projection.on(events.PermissionsReplaced)
+def permissions_replaced(tx: Tx, recorded: Recorded[events.PermissionsReplaced]) -> None:
+    """Other permissions. The type is the row's own."""
+    event, version = recorded.event, recorded.stream_version
+    roles = [each.role for each in map(parse, event.permissions) if each.action == "read"]
+    tx.execute(
+        """UPDATE resources_v1 SET permissions = %s, version = %s, updated_at = %s,
+               readers = (SELECT COALESCE(array_agg(project_id || '/' || resource_type || '/' || r ORDER BY n), '{}')
+                          FROM unnest(%s::text[]) WITH ORDINALITY AS each (r, n))
+           WHERE stream = %s AND version < %s""",
+        (list(event.permissions), version, recorded.meta.at, roles, recorded.stream, version),
+    )
+
+
+@projection.on(events.ResourceReleased)
+def resource_released(tx: Tx, recorded: Recorded[events.ResourceReleased]) -> None:
+    """No row."""
+    tx.execute(
+        "DELETE FROM resources_v1 WHERE stream = %s AND version < %s", (recorded.stream, recorded.stream_version)
+    )
+
+
+# Queries --------------------------------------------------------------------------------------------------------------
+
+_SELECT: Final = f"SELECT {columns(ResourceRow)} FROM resources_v1"
+
+BY_ID = Lookup(
+    sql=f"""{_SELECT} JOIN unnest(%s::text[], %s::text[], %s::text[]) AS wanted (p, t, i)
+            ON project_id = p AND resource_type = t AND resource_id = i""",
+    row=ResourceRow._make,
+    key=lambda row: (row.project_id, row.resource_type, row.resource_id),
+)
+
+
+def find(reads: Reads, project_id: str, resource_type: str, resource_id: str) -> Awaitable[ResourceRow | None]:
+    """The resource, if it is protected."""
+    return reads.load(BY_ID, (project_id, resource_type, resource_id))
+
+
+async def get(reads: Reads, project_id: str, resource_type: str, resource_id: str) -> ResourceRow:
+    """The resource. Raises `ResourceNotFound`."""
+    row = await find(reads, project_id, resource_type, resource_id)
+    if row is None:
+        raise ResourceNotFound
+    return row
+
+
+_ATTRIBUTES: Final = {
+    "id": Attribute("resource_id", Kind.TEXT),
+    "sequence": Attribute("position", Kind.NUMBER),
+    "created_at": Attribute("created_at", Kind.TIME, turns_ties=True),
+    "updated_at": Attribute("updated_at", Kind.TIME, turns_ties=True),
+}
+
+
+def _listing(scope: LiteralString) -> Listing[ResourceRow]:
+    return Listing(
+        row=ResourceRow._make,
+        columns=columns(ResourceRow),
+        source="resources_v1",
+        scope=scope,
+        id="resource_id",
+        sequence="position",
+        attributes=_ATTRIBUTES,
+    )
+
+
+ALL: Final = _listing("project_id = %s AND resource_type = %s")
+READABLE: Final = _listing("project_id = %s AND resource_type = %s AND readers && %s::text[]")
+
+
+async def list_resources(
+    reads: Reads,
+    project_id: str,
+    resource_type: str,
+    *,
+    asked: Asked,
+    roles: Sequence[str] | None = None,
+    with_total: bool = True,
+) -> tuple[list[ResourceRow], int]:
+    """A page of the resources of a type, and how many there are: all, or those that one of the roles may read."""
+    if roles is None:
+        return await page(reads, ALL, (project_id, resource_type), asked, with_total=with_total)
+    readers = [reader(project_id, resource_type, role) for role in roles]
+    return await page(reads, READABLE, (project_id, resource_type, readers), asked, with_total=with_total)
