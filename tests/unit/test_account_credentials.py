@@ -1,6 +1,7 @@
 """What an account decides about its addresses, its password, its one-time secrets, targets and identities."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -29,12 +30,16 @@ from accounts_es.domain.account.events import (
 )
 from accounts_es.domain.errors import (
     PasswordRecentlyUsed,
+    Refusal,
     UserBlocked,
     UserEmailAlreadyVerified,
+    UserEmailNotFound,
     UserIdentityNotFound,
     UserInvalidCredentials,
     UserInvalidToken,
+    UserNotFound,
     UserPhoneAlreadyVerified,
+    UserPhoneNotFound,
     UserSessionNotFound,
     UserTargetAlreadyExists,
     UserTargetNotFound,
@@ -256,6 +261,28 @@ def test_a_secret_that_was_sent_to_the_old_address_does_not_verify_the_new_one()
     story.when(commands.verify_email_with_token, secret_hash="digest", purpose="verification", now=NOON).then_refused(
         UserInvalidToken
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "refusal"),
+    [
+        (commands.issue_token, {"purpose": "magic-url", "sent_to": "old@example.org"}, UserNotFound),
+        (commands.issue_token, {"purpose": "recovery", "sent_to": "old@example.org"}, UserNotFound),
+        (commands.issue_token, {"purpose": "phone", "sent_to": "+4930000000"}, UserNotFound),
+        (
+            commands.issue_email_verification,
+            {"purpose": "verification", "sent_to": "old@example.org"},
+            UserEmailNotFound,
+        ),
+        (commands.issue_phone_verification, {"sent_to": "+4930000000"}, UserPhoneNotFound),
+    ],
+)
+def test_no_secret_is_made_for_an_address_that_changed_while_it_was_asked_for(
+    command: Any, arguments: dict[str, Any], refusal: type[Refusal]
+) -> None:
+    """Or else it would sign in to, or verify, what was never reached."""
+    given = {"token_id": "t", "secret_hash": "h", "expires_at": LATER, **arguments}
+    account.given(signed_up).when(command, **given).then_refused(refusal)
 
 
 def test_a_number_is_verified_by_the_code_that_was_sent_to_it() -> None:

@@ -139,6 +139,12 @@ def test_a_challenge_goes_only_to_addresses_that_are_verified(
     ).then_refused(refusal)
 
 
+def test_no_challenge_goes_to_an_address_that_changed_meanwhile() -> None:
+    account.given(signed_up, VerifiedEmail()).when(
+        commands.create_challenge, challenge_id="c", factor="email", expires_at=LATER, sent_to="old@example.org"
+    ).then_refused(UserEmailNotFound)
+
+
 def test_T14_an_authenticator_is_removed_after_a_fresh_factor() -> None:
     story = account.given(signed_up, SESSION, SEED, SHOWN)
     story.when(commands.remove_authenticator, now=NOON, session_id="laptop").then_refused(UserChallengeRequired)

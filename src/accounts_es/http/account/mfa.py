@@ -171,14 +171,15 @@ async def create_challenge(ctx: Context, *, factor: Annotated[str, FACTORS]) -> 
     """Ask for a second factor; a code goes out by mail or SMS where the factor is one."""
     asked, account = cast("Factor", factor), ctx.account
     _ensure_allowed(ctx, asked)
-    code = ""
+    code, sent_to = "", None
     if asked == "email":
-        code = numeric_code()
+        code, sent_to = numeric_code(), account.email or ""
         values = {"otp": code, **notices.agent(ctx)}
-        notices.mail(ctx, "mfa-challenge", account.email or "", account.name, **values)
+        notices.mail(ctx, "mfa-challenge", sent_to, account.name, **values)
     elif asked == "phone":
-        code = ctx.rules.mock_phones.get(account.phone or "") or numeric_code()
-        notices.text(ctx, "mfa", account.phone or "", otp=code)
+        sent_to = account.phone or ""
+        code = ctx.rules.mock_phones.get(sent_to) or numeric_code()
+        notices.text(ctx, "mfa", sent_to, otp=code)
     elif asked == "custom":
         code = numeric_code()
     challenge_id, expires_at = wire_id(), ctx.at + CHALLENGE_LIFE
@@ -191,6 +192,7 @@ async def create_challenge(ctx: Context, *, factor: Annotated[str, FACTORS]) -> 
         code_hash=ctx.token_digest(account.stream, code) if code else "",
         code=code if asked == "custom" else "",
         expires_at=expires_at,
+        sent_to=sent_to,
     )
     return {
         "$id": challenge_id,

@@ -50,7 +50,7 @@ async def create_recovery(ctx: Context, *, email: Annotated[str, Email()], url: 
     """Mail a link to choose another password. Nobody learns here whether somebody has the address."""
     redirects.ensure_allowed(ctx, "url", url)
     account = await _recovering(ctx, email)
-    new = Issue("recovery", hex_secret(256), LINK_LIFE)
+    new = Issue("recovery", hex_secret(256), LINK_LIFE, email)
     if account is None:
         return _for_nobody(ctx, email, new)
     expire = (ctx.at + new.life).isoformat(timespec="milliseconds")
@@ -97,7 +97,7 @@ async def create_recovery_otp(
 ) -> Token:
     """Mail a code of six digits to choose another password. Nobody learns here whether somebody has the address."""
     account = await _recovering(ctx, email)
-    new, words = Issue("recovery-otp", numeric_code(), CODE_LIFE), security_phrase() if phrase else ""
+    new, words = Issue("recovery-otp", numeric_code(), CODE_LIFE, email), security_phrase() if phrase else ""
     if account is None:
         return _for_nobody(ctx, email, new, phrase=words)
     notices.mail(ctx, "recovery-otp", email, account.name, otp=new.secret, phrase=words, **notices.agent(ctx))

@@ -37,6 +37,7 @@ class Issue:
     purpose: TokenPurpose
     secret: str
     life: timedelta
+    sent_to: str
 
 
 async def issue(ctx: Context, stream: str, account_id: str, new: Issue, *, phrase: str = "", shown: str = "") -> Token:
@@ -50,6 +51,7 @@ async def issue(ctx: Context, stream: str, account_id: str, new: Issue, *, phras
         purpose=new.purpose,
         secret_hash=ctx.token_digest(stream, new.secret),
         expires_at=expires_at,
+        sent_to=new.sent_to,
     )
     return token(
         token_id,
@@ -128,7 +130,7 @@ async def create_magic_url_token(
     account = await _begin_or_find(
         ctx, lambda: accounts.find_by_email(ctx.reads, ctx.project_id, email), user_id, email=email, phone=None
     )
-    new, words = Issue("magic-url", hex_secret(64), LINK_LIFE), security_phrase() if phrase else ""
+    new, words = Issue("magic-url", hex_secret(64), LINK_LIFE, email), security_phrase() if phrase else ""
     page = url or ctx.root + MAGIC_URL
     parameters = {"userId": account.account_id, "secret": new.secret, "expire": _expiry(ctx, new)}
     link = redirects.link(page, **parameters, project=ctx.project_id)
@@ -159,7 +161,7 @@ async def create_email_token(
     account = await _begin_or_find(
         ctx, lambda: accounts.find_by_email(ctx.reads, ctx.project_id, email), user_id, email=email, phone=None
     )
-    new, words = Issue("email-otp", numeric_code(), CODE_LIFE), security_phrase() if phrase else ""
+    new, words = Issue("email-otp", numeric_code(), CODE_LIFE, email), security_phrase() if phrase else ""
     notices.mail(ctx, "otp", email, account.name, otp=new.secret, phrase=words, **notices.agent(ctx))
     return await issue(ctx, account.stream, account.account_id, new, phrase=words)
 
@@ -184,7 +186,7 @@ async def create_phone_token(
     account = await _begin_or_find(
         ctx, lambda: accounts.find_by_phone(ctx.reads, ctx.project_id, phone), user_id, email=None, phone=phone
     )
-    new = Issue("phone", ctx.rules.mock_phones.get(phone) or numeric_code(), CODE_LIFE)
+    new = Issue("phone", ctx.rules.mock_phones.get(phone) or numeric_code(), CODE_LIFE, phone)
     notices.text(ctx, "login", phone, otp=new.secret)
     return await issue(ctx, account.stream, account.account_id, new, shown=phone_secret(account.account_id, new.secret))
 

@@ -38,8 +38,8 @@ from accounts_es.http.rules import Flag, Id, Text, Url
 async def create_email_verification(ctx: Context, *, url: Annotated[str, Url()]) -> Token:
     """Mail a link that verifies the caller's address."""
     redirects.ensure_allowed(ctx, "url", url)
-    new = Issue("verification", hex_secret(256), LINK_LIFE)
     email = _own_email(ctx)
+    new = Issue("verification", hex_secret(256), LINK_LIFE, email)
     expire = (ctx.at + new.life).isoformat(timespec="milliseconds")
     link = redirects.link(url, userId=ctx.account.account_id, secret=new.secret, expire=expire)
     notices.mail(ctx, "verification", email, ctx.account.name, link=link)
@@ -77,8 +77,8 @@ async def update_email_verification(
 )
 async def create_email_verification_otp(ctx: Context, *, phrase: Annotated[bool, Flag()] = False) -> Token:
     """Mail a code of six digits that verifies the caller's address."""
-    new, words = Issue("verification-otp", numeric_code(), CODE_LIFE), security_phrase() if phrase else ""
     email = _own_email(ctx)
+    new, words = Issue("verification-otp", numeric_code(), CODE_LIFE, email), security_phrase() if phrase else ""
     values = {"otp": new.secret, "phrase": words, **notices.agent(ctx)}
     notices.mail(ctx, "verification-otp", email, ctx.account.name, **values)
     return await _issue_for_email(ctx, new, phrase=words)
@@ -119,7 +119,7 @@ async def create_phone_verification(ctx: Context) -> Token:
     account = ctx.account
     if not account.phone:
         raise UserPhoneNotFound
-    new = Issue("phone", ctx.rules.mock_phones.get(account.phone) or numeric_code(), LINK_LIFE)
+    new = Issue("phone", ctx.rules.mock_phones.get(account.phone) or numeric_code(), LINK_LIFE, account.phone)
     notices.text(ctx, "verification", account.phone, otp=new.secret)
     token_id, expires_at = wire_id(), ctx.at + new.life
     await ctx.execute(
@@ -129,6 +129,7 @@ async def create_phone_verification(ctx: Context) -> Token:
         token_id=token_id,
         secret_hash=ctx.token_digest(account.stream, new.secret),
         expires_at=expires_at,
+        sent_to=new.sent_to,
     )
     return token(token_id, account.account_id, ctx.at, expires_at)
 
@@ -171,6 +172,7 @@ async def _issue_for_email(ctx: Context, new: Issue, *, phrase: str = "") -> Tok
         purpose=new.purpose,
         secret_hash=ctx.token_digest(stream, new.secret),
         expires_at=expires_at,
+        sent_to=new.sent_to,
     )
     return token(token_id, ctx.account.account_id, ctx.at, expires_at, phrase=phrase)
 

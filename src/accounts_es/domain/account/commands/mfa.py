@@ -131,16 +131,20 @@ def create_challenge(
     expires_at: datetime,
     code_hash: str = "",
     code: str = "",
+    sent_to: str | None = None,
 ) -> Iterator[AccountEvent]:
-    """Ask for a second factor. ``code`` is only kept (sealed) where a server delivers it: for the factor custom."""
+    """Ask for a second factor. ``code`` is only kept (sealed) where a server delivers it: for the factor custom.
+
+    A code sent to an address that is another by now counts as sent to none.
+    """
     ensure_exists(account)
     if factor == "email":
-        if not account.email:
+        if not account.email or sent_to not in {None, account.email}:
             raise UserEmailNotFound
         if not account.email_verified:
             raise UserEmailNotVerified
     if factor == "phone":
-        if not account.phone:
+        if not account.phone or sent_to not in {None, account.phone}:
             raise UserPhoneNotFound
         if not account.phone_verified:
             raise UserPhoneNotVerified

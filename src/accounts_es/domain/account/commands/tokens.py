@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from accounts_es.domain.account.aggregate import Account, Token
+from accounts_es.domain.account.aggregate import SENT_TO, Account, Token
 from accounts_es.domain.account.commands.credentials import end_other_sessions, new_password
 from accounts_es.domain.account.commands.guards import ensure_exists
 from accounts_es.domain.account.commands.sessions import create_session
@@ -16,7 +16,14 @@ from accounts_es.domain.account.events import (
     VerifiedEmail,
     VerifiedPhone,
 )
-from accounts_es.domain.errors import UserEmailAlreadyVerified, UserInvalidToken, UserPhoneAlreadyVerified
+from accounts_es.domain.errors import (
+    UserEmailAlreadyVerified,
+    UserEmailNotFound,
+    UserInvalidToken,
+    UserNotFound,
+    UserPhoneAlreadyVerified,
+    UserPhoneNotFound,
+)
 from accounts_es.domain.values import MAX_SESSIONS
 
 
@@ -37,28 +44,55 @@ SIGN_IN: Final[Mapping[TokenPurpose, TokenSignIn]] = {
 
 
 def issue_token(
-    account: Account, *, token_id: str, purpose: TokenPurpose, secret_hash: str, expires_at: datetime
+    account: Account,
+    *,
+    token_id: str,
+    purpose: TokenPurpose,
+    secret_hash: str,
+    expires_at: datetime,
+    sent_to: str | None = None,
 ) -> Iterator[AccountEvent]:
-    """Make a one-time secret; those made before stay good (contract: account, 1.7)."""
+    """Make a one-time secret; those made before stay good (contract: account, 1.7).
+
+    Raises `UserNotFound` when the address it is sent to is not the account's any more.
+    """
     ensure_exists(account)
+    if sent_to not in {None, account.phone if SENT_TO.get(purpose) == "phone" else account.email}:
+        raise UserNotFound
     yield TokenIssued(token_id=token_id, purpose=purpose, secret_hash=secret_hash, expires_at=expires_at)
 
 
 def issue_email_verification(
-    account: Account, *, token_id: str, purpose: TokenPurpose, secret_hash: str, expires_at: datetime
+    account: Account,
+    *,
+    token_id: str,
+    purpose: TokenPurpose,
+    secret_hash: str,
+    expires_at: datetime,
+    sent_to: str | None = None,
 ) -> Iterator[AccountEvent]:
-    """Make the secret that proves the e-mail address. Raises `UserEmailAlreadyVerified`."""
+    """Make the secret that proves the e-mail address.
+
+    Raises `UserEmailAlreadyVerified`, and `UserEmailNotFound` when the address it is sent to is another by now.
+    """
     ensure_exists(account)
+    if sent_to not in {None, account.email}:
+        raise UserEmailNotFound
     if account.email_verified:
         raise UserEmailAlreadyVerified
     yield TokenIssued(token_id=token_id, purpose=purpose, secret_hash=secret_hash, expires_at=expires_at)
 
 
 def issue_phone_verification(
-    account: Account, *, token_id: str, secret_hash: str, expires_at: datetime
+    account: Account, *, token_id: str, secret_hash: str, expires_at: datetime, sent_to: str | None = None
 ) -> Iterator[AccountEvent]:
-    """Make the code that proves the phone number. Raises `UserPhoneAlreadyVerified`."""
+    """Make the code that proves the phone number.
+
+    Raises `UserPhoneAlreadyVerified`, and `UserPhoneNotFound` when the number it is sent to is another by now.
+    """
     ensure_exists(account)
+    if sent_to not in {None, account.phone}:
+        raise UserPhoneNotFound
     if account.phone_verified:
         raise UserPhoneAlreadyVerified
     yield TokenIssued(token_id=token_id, purpose="phone", secret_hash=secret_hash, expires_at=expires_at)
