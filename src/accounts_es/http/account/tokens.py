@@ -37,7 +37,8 @@ class Issue:
     purpose: TokenPurpose
     secret: str
     life: timedelta
-    sent_to: str
+    sent_to: str | None = None
+    """The address it goes to by itself; nothing for one that a server hands on."""
 
 
 async def issue(ctx: Context, stream: str, account_id: str, new: Issue, *, phrase: str = "", shown: str = "") -> Token:
