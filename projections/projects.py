@@ -38,7 +38,10 @@ projection = Projection(
 
 
 class ProjectRow(NamedTuple):
-    """One project. ``hostnames`` are those of its platforms; ``settings`` is a JSON text, see `Rules`."""
+    """One project. ``hostnames`` are those of its platforms, an app's is ``<kind>:<identifier>``.
+
+    ``settings`` is a JSON text, see `Rules`.
+    """
 
     project_id: str
     stream: str
@@ -89,14 +92,36 @@ def project_created(tx: Tx, recorded: Recorded[events.ProjectCreated]) -> None:
     )
 
 
+@projection.on(events.ProjectRenamed)
+def project_renamed(tx: Tx, recorded: Recorded[events.ProjectRenamed]) -> None:
+    """Another name."""
+    tx.execute(
+        "UPDATE projects_v2 SET version = %s, name = %s WHERE stream = %s AND version < %s",
+        (recorded.stream_version, recorded.event.name, recorded.stream, recorded.stream_version),
+    )
+
+
 @projection.on(events.PlatformAdded)
 def platform_added(tx: Tx, recorded: Recorded[events.PlatformAdded]) -> None:
     """One more platform."""
     event, project = recorded.event, recorded.meta.project
+    hostname = event.identifier if event.kind == "web" else f"{event.kind}:{event.identifier}"
     tx.execute(
         """INSERT INTO platforms_v2 (project_id, platform_id, version, hostname) VALUES (%s, %s, %s, %s)
            ON CONFLICT (project_id, platform_id) DO NOTHING""",
-        (project, event.platform_id, recorded.stream_version, event.hostname),
+        (project, event.platform_id, recorded.stream_version, hostname),
+    )
+    _refresh_hostnames(tx, recorded)
+
+
+@projection.on(events.PlatformChanged)
+def platform_changed(tx: Tx, recorded: Recorded[events.PlatformChanged]) -> None:
+    """Another host, or another app of the same kind."""
+    event, project = recorded.event, recorded.meta.project
+    tx.execute(
+        """UPDATE platforms_v2 SET version = %s, hostname = COALESCE(substring(hostname FROM '^[a-z]+:'), '') || %s
+           WHERE project_id = %s AND platform_id = %s AND version < %s""",
+        (recorded.stream_version, event.identifier, project, event.platform_id, recorded.stream_version),
     )
     _refresh_hostnames(tx, recorded)
 
@@ -131,6 +156,12 @@ def auth_method_switched(tx: Tx, recorded: Recorded[events.AuthMethodSwitched]) 
 @projection.on(events.MockPhoneAdded)
 def mock_phone_added(tx: Tx, recorded: Recorded[events.MockPhoneAdded]) -> None:
     """A number and its code."""
+    _merge(tx, recorded, "mock_phones", recorded.event.number, to_json(recorded.event.otp).decode())
+
+
+@projection.on(events.MockPhoneChanged)
+def mock_phone_changed(tx: Tx, recorded: Recorded[events.MockPhoneChanged]) -> None:
+    """Another code."""
     _merge(tx, recorded, "mock_phones", recorded.event.number, to_json(recorded.event.otp).decode())
 
 

@@ -16,10 +16,13 @@ from accounts_es.http.listing import Queries
 from accounts_es.http.operation import Operation, Parameter, Source
 from accounts_es.http.rules import (
     Choice,
+    Digits,
     Email,
     Flag,
+    Hostname,
     Id,
     Label,
+    Moment,
     Number,
     OldPassword,
     OrNone,
@@ -31,6 +34,7 @@ from accounts_es.http.rules import (
     Texts,
     Url,
 )
+from tests.http import settled
 from tests.support.issuer import google
 from tests.support.running import PASSWORD, Person, World, a_phone, an_email
 from tests.support.server import Client
@@ -101,15 +105,23 @@ def good(rule: Rule) -> Any:
             return "vip"
         case Queries():
             return None
+        case Digits():
+            return "1" * rule.length
+        case Moment():
+            return "2100-01-01T00:00:00.000+00:00"
+        case Hostname():
+            return f"{token_hex(4)}.example.org"
         case _:
             raise AssertionError(f"tell the matrix a good value of {rule}")
 
 
 def ready(world: World, operation: Operation) -> Call:
     """A call that must succeed: somebody fresh, who may do this, and nothing missing."""
-    person = world.person()
+    person = world.bystander if operation.group == "project" else world.person()
     if operation.group == "account" and not GUEST_SCOPES & set(operation.scopes):
         client = person.client
+    elif operation.group == "project":
+        client = world.settling
     elif not operation.scopes or GUEST_SCOPES & set(operation.scopes):
         client = world.server.client()
     else:
@@ -150,6 +162,7 @@ MUST_BE_RIGHT: Final = {
     "users.createTarget": {"providerType"},
     "users.updateTarget": {"identifier"},
     "account.createIdTokenSession": {"provider", "idToken", "nonce"},
+    **settled.MUST_BE_RIGHT,
 }
 """Parameters that are held against something else: no other value is right."""
 
@@ -308,4 +321,5 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "users.getMFARecoveryCodes": _has_recovery_codes,
     "users.updateMFARecoveryCodes": _has_recovery_codes,
     "users.getMFAChallenge": _is_asked_elsewhere,
+    **settled.PREPARED,
 }

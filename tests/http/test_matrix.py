@@ -16,10 +16,13 @@ from accounts_es.http.listing import Queries
 from accounts_es.http.operation import Operation, Parameter, Source
 from accounts_es.http.rules import (
     Choice,
+    Digits,
     Email,
     Flag,
+    Hostname,
     Id,
     Label,
+    Moment,
     Number,
     OldPassword,
     OrNone,
@@ -32,7 +35,7 @@ from accounts_es.http.rules import (
     Url,
 )
 from accounts_es.http.table import OPERATIONS
-from tests.http.calls import MUST_BE_RIGHT, PAGE, Call, ready
+from tests.http.calls import MUST_BE_RIGHT, PAGE, Call, good, ready
 from tests.support.running import World
 from tests.support.server import Client
 
@@ -99,7 +102,7 @@ def test_T50_a_guest_may_not_whatever_is_sent(world: World, operation: Operation
 @pytest.fixture(scope="session")
 def useless(world: World) -> Client:
     """Somebody with a key that opens next to nothing."""
-    return world.server.client(key=world.key("platforms.read"))
+    return world.server.client(key=world.key())
 
 
 @pytest.mark.parametrize(
@@ -262,11 +265,26 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:
             return ["a" * 36, "A1"], ["a" * 37, "", "a b", "a-b", "é", "a\n"]
         case Texts():
             within, beyond = limits(rule.each)
-            most = [f"l{nth}" for nth in range(rule.most)]
+            most = [f"l{nth}" if isinstance(rule.each, Label) else good(rule.each) for nth in range(rule.most)]
             return [[], most, within], [[*most, "more"], *([each] for each in beyond), [1], [None]]
         case Queries():
             limit = json.dumps({"method": "limit", "values": [1]})
             return [[limit] * 100], [[limit] * 101, ["x" * 4097], [""], ["{}"], ["null"], ["[]"]]
+        case Digits():
+            return ["0" * rule.length], [
+                "1" * (rule.length - 1),
+                "1" * (rule.length + 1),
+                "",
+                "a" * rule.length,
+                "\u0661" * rule.length,
+            ]
+        case Moment():
+            within = ["2100-01-01", "2100-01-01T10:00:00", "2100-01-01T10:00:00.123Z", "2100-01-01T10:00:00+02:00"]
+            return within, ["", "tomorrow", "2100-13-01", "0001-01-01T00:00:00+14:00"]
+        case Hostname():
+            within = ["localhost", "Example.ORG", "*.example.org", "*", "127.0.0.1", "[::1]", "a-b.example.org"]
+            beyond = ["", "https://example.org", "example.org:80", "example.org/", "a b", "é.org", ".org", "a.*.org"]
+            return within, [*beyond, f"{'a' * 250}.org", "a\x00b"]
         case Flag():
             return [False], ["", "yes", "null"] if rule.loose else ["true", "false", 1, 0]
         case _:

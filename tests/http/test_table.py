@@ -125,6 +125,50 @@ CONTRACT = {
     "teams.updateMembershipStatus": "PATCH /teams/{teamId}/memberships/{membershipId}/status",
     "teams.deleteMembership": "DELETE /teams/{teamId}/memberships/{membershipId}",
     "teams.listLogs": "GET /teams/{teamId}/logs",
+    "project.get": "GET /project",
+    "project.updateLabels": "PUT /project/labels",
+    "project.updateAuthMethod": "PATCH /project/auth-methods/{methodId}",
+    "project.createKey": "POST /project/keys",
+    "project.createEphemeralKey": "POST /project/keys/ephemeral",
+    "project.listKeys": "GET /project/keys",
+    "project.getKey": "GET /project/keys/{keyId}",
+    "project.updateKey": "PUT /project/keys/{keyId}",
+    "project.deleteKey": "DELETE /project/keys/{keyId}",
+    "project.createWebPlatform": "POST /project/platforms/web",
+    "project.createApplePlatform": "POST /project/platforms/apple",
+    "project.createAndroidPlatform": "POST /project/platforms/android",
+    "project.createWindowsPlatform": "POST /project/platforms/windows",
+    "project.createLinuxPlatform": "POST /project/platforms/linux",
+    "project.updateWebPlatform": "PUT /project/platforms/web/{platformId}",
+    "project.updateApplePlatform": "PUT /project/platforms/apple/{platformId}",
+    "project.updateAndroidPlatform": "PUT /project/platforms/android/{platformId}",
+    "project.updateWindowsPlatform": "PUT /project/platforms/windows/{platformId}",
+    "project.updateLinuxPlatform": "PUT /project/platforms/linux/{platformId}",
+    "project.listPlatforms": "GET /project/platforms",
+    "project.getPlatform": "GET /project/platforms/{platformId}",
+    "project.deletePlatform": "DELETE /project/platforms/{platformId}",
+    "project.listPolicies": "GET /project/policies",
+    "project.getPolicy": "GET /project/policies/{policyId}",
+    "project.updateDenyAliasedEmailPolicy": "PATCH /project/policies/deny-aliased-email",
+    "project.updateDenyCorporateEmailPolicy": "PATCH /project/policies/deny-corporate-email",
+    "project.updateDenyDisposableEmailPolicy": "PATCH /project/policies/deny-disposable-email",
+    "project.updateDenyFreeEmailPolicy": "PATCH /project/policies/deny-free-email",
+    "project.updateMembershipPrivacyPolicy": "PATCH /project/policies/membership-privacy",
+    "project.updateMFAFactorsPolicy": "PATCH /project/policies/mfa-factors",
+    "project.updatePasswordDictionaryPolicy": "PATCH /project/policies/password-dictionary",
+    "project.updatePasswordHistoryPolicy": "PATCH /project/policies/password-history",
+    "project.updatePasswordPersonalDataPolicy": "PATCH /project/policies/password-personal-data",
+    "project.updatePasswordStrengthPolicy": "PATCH /project/policies/password-strength",
+    "project.updateSessionAlertPolicy": "PATCH /project/policies/session-alert",
+    "project.updateSessionDurationPolicy": "PATCH /project/policies/session-duration",
+    "project.updateSessionInvalidationPolicy": "PATCH /project/policies/session-invalidation",
+    "project.updateSessionLimitPolicy": "PATCH /project/policies/session-limit",
+    "project.updateUserLimitPolicy": "PATCH /project/policies/user-limit",
+    "project.createMockPhone": "POST /project/mock-phones",
+    "project.listMockPhones": "GET /project/mock-phones",
+    "project.getMockPhone": "GET /project/mock-phones/{number}",
+    "project.updateMockPhone": "PUT /project/mock-phones/{number}",
+    "project.deleteMockPhone": "DELETE /project/mock-phones/{number}",
 }
 """What the official SDKs call: the method's name, the HTTP method and the path."""
 
@@ -159,7 +203,7 @@ def test_the_table_holds_every_operation_once() -> None:
 
 @every_operation
 def test_the_path_is_the_one_the_sdks_call(operation: Operation) -> None:
-    if operation.group in {"account", "users", "teams"}:
+    if operation.group in {"account", "users", "teams", "project"}:
         assert CONTRACT[operation.id] == f"{operation.method} {operation.paths[0]}"
 
 

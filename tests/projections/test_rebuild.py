@@ -233,6 +233,10 @@ STEPS = st.one_of(
     st.tuples(st.just("delete_team"), IDS),
     st.tuples(st.just("platform"), st.sampled_from(["one.example", "two.example"])),
     st.tuples(st.just("no_platform"), st.sampled_from(["one.example", "two.example"])),
+    st.tuples(st.just("other_platform"), st.sampled_from(["one.example", "two.example"]), st.booleans()),
+    st.tuples(st.just("key"), st.sampled_from(["one", "two"]), st.booleans()),
+    st.tuples(st.just("use_key"), st.sampled_from(["one", "two"]), st.sampled_from(["", "Node.js", "Dart"])),
+    st.tuples(st.just("rename"), st.sampled_from(["Shop", "Club"])),
 )
 
 TEAM_STEPS = {"rename_team", "team_prefs", "invite", "add", "join", "roles", "leave", "remove", "delete_team"}
@@ -268,7 +272,7 @@ class History:
                 command |= {"session_id": f"s{self.made}", "secret_hash": f"h{self.made}", "expires_at": EXPIRY}
                 await self._run(fresh, commands.sign_up_anonymously, **command)
             self.streams[name] = fresh
-        elif kind in {"platform", "no_platform", "policy", "method", "mock_phone"}:
+        elif kind in {"policy", "method", "mock_phone", "key", "use_key", "rename"} or "platform" in kind:
             await self._on_project(kind, name, *args[1:])
         elif kind in {"protect", "permit", "release"}:
             await self._on_resource(kind, name, *args[1:])
@@ -371,10 +375,29 @@ class History:
             case "mock_phone":
                 if args[0]:
                     await self._decide(project_commands.add_mock_phone, number=name, otp="123456")
+                    await self._decide(project_commands.change_mock_phone, number=name, otp=f"{self.made:06}")
                 else:
                     await self._decide(project_commands.remove_mock_phone, number=name)
+            case "rename":
+                await self._decide(project_commands.rename_project, name=name)
+            case "key":
+                change = {"key_id": name, "name": f"Key {self.made}", "scopes": ["users.read"]}
+                if not args[0]:
+                    await self._decide(project_commands.delete_api_key, key_id=name)
+                elif name in (await self.application.load(PROJECT, "project-default")).state.keys:
+                    await self._decide(project_commands.update_api_key, **change)
+                else:
+                    await self._decide(project_commands.create_api_key, **change, secret_hash=f"h{self.made}")
+            case "use_key":
+                now = NOON + timedelta(days=2 * self.made)
+                await self._decide(project_commands.note_key_use, key_id=name, sdk=args[0], now=now)
+            case "other_platform":
+                known = "apple" if args[0] else "web"
+                await self._decide(project_commands.add_platform, platform_id=name, kind=known, identifier=name)
+                change = {"platform_id": name, "kind": known, "name": "Other", "identifier": f"other.{name}"}
+                await self._decide(project_commands.change_platform, **change)
             case _:
-                await self._decide(project_commands.add_platform, platform_id=name, hostname=name)
+                await self._decide(project_commands.add_platform, platform_id=name, identifier=name)
                 if kind == "no_platform":
                     await self._decide(project_commands.remove_platform, platform_id=name)
 

@@ -118,12 +118,20 @@ project_created = project.ProjectCreated(project_id="default", name="Default")
 api_key_created = project.ApiKeyCreated(
     key_id="backend", name="Backend", scopes=("users.read", "users.write"), secret_hash=DIGEST, expires_at=NOON + YEAR
 )
+project_renamed = project.ProjectRenamed(name="The Shop")
+labels_replaced = project.LabelsReplaced(labels=("shop", "europe"))
+api_key_updated = project.ApiKeyUpdated(
+    key_id="backend", name="Reader", scopes=("users.read",), expires_at=NOON + 2 * YEAR
+)
+api_key_used = project.ApiKeyUsed(key_id="backend", sdk="Node.js")
 api_key_deleted = project.ApiKeyDeleted(key_id="backend")
-platform_added = project.PlatformAdded(platform_id="web", hostname="*.example.org")
+platform_added = project.PlatformAdded(platform_id="web", kind="web", name="The website", identifier="*.example.org")
+platform_changed = project.PlatformChanged(platform_id="web", name="Our website", identifier="example.org")
 platform_removed = project.PlatformRemoved(platform_id="web")
 policy_changed = project.PolicyChanged(policy="session_limit", settings={"total": 5})
 auth_method_switched = project.AuthMethodSwitched(method="anonymous", enabled=False)
 mock_phone_added = project.MockPhoneAdded(number="+4930901822", otp="123456")
+mock_phone_changed = project.MockPhoneChanged(number="+4930901822", otp="654321")
 mock_phone_removed = project.MockPhoneRemoved(number="+4930901822")
 provider_configured = project.ProviderConfigured(
     provider="google",
@@ -132,6 +140,30 @@ provider_configured = project.ProviderConfigured(
     native_enabled=True,
     native_client_ids=("app",),
     settings={"client_secret": "their-secret"},
+)
+
+smtp_configured = project.SmtpConfigured(
+    enabled=True,
+    host="smtp.example.org",
+    port=465,
+    security="ssl",
+    username="mailer",
+    password="their-smtp-password",
+    sender_name="The Shop",
+    sender_email="shop@example.org",
+    reply_to_name="The Desk",
+    reply_to_email="desk@example.org",
+)
+smtp_tested = project.SmtpTested(recipients=2)
+email_template_changed = project.EmailTemplateChanged(
+    template="recovery",
+    locale="de",
+    subject="Passwort vergessen?",
+    message="<p>{{user}}: {{redirect}}</p>",
+    sender_name="Der Laden",
+    sender_email="laden@example.org",
+    reply_to_name="Die Theke",
+    reply_to_email="theke@example.org",
 )
 
 # Resource -------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
+from functools import cached_property
 from secrets import token_hex
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.aggregate import project_stream
 from accounts_es.domain.project.events import ProjectEvent
 from accounts_es.eventstore.keys import MasterKey
+from accounts_es.http.callers import ALL_KEY_SCOPES
 from accounts_es.http.table import OPERATIONS
 from tests.conftest import temporary_database
 from tests.support.mailbox import Mailbox
@@ -101,6 +103,17 @@ class World:
 
         administer(self.conninfo, work)
 
+    @cached_property
+    def bystander(self) -> "Person":
+        """Somebody to whom nothing happens."""
+        return self.person()
+
+    @cached_property
+    def settling(self) -> Client:
+        """A server with all scopes in a project of its own, whose settings are nobody else's."""
+        project = self.project("settled")
+        return self.server.client(project=project, key=self.key(*ALL_KEY_SCOPES, project=project))
+
     def project(self, project_id: str, *hosts: str) -> str:
         """A new project."""
 
@@ -108,7 +121,7 @@ class World:
             meta, stream = metadata("projects.create", project=project_id), project_stream(project_id)
             await app.execute(meta, PROJECT, stream, commands.create_project, project_id=project_id, name=project_id)
             for host in hosts:
-                await app.execute(meta, PROJECT, stream, commands.add_platform, platform_id=wire_id(), hostname=host)
+                await app.execute(meta, PROJECT, stream, commands.add_platform, platform_id=wire_id(), identifier=host)
 
         administer(self.conninfo, work)
         return project_id
@@ -222,7 +235,13 @@ def jane(world: World) -> Person:
     return world.person()
 
 
-BESIDES = {"account.accessed", "security.access_denied", "security.sign_in_refused", "security.refusals_counted"}
+BESIDES = {
+    "account.accessed",
+    "project.api_key_used",
+    "security.access_denied",
+    "security.sign_in_refused",
+    "security.refusals_counted",
+}
 """What any request may record besides its operation's own events."""
 
 

@@ -174,8 +174,9 @@ class Log:
         self._keys = KeyRing(MasterKey(master))
 
     def of(self, answer: httpx.Response) -> list[Event]:
-        """What one request recorded, in order."""
-        return [each.event for each in self.read("request_id = %s", answer.headers["x-request-id"])]
+        """What one request recorded, in order, but for the note that its key is in use."""
+        recorded = self.read("request_id = %s", answer.headers["x-request-id"])
+        return [each.event for each in recorded if each.event.topic != "project.api_key_used"]
 
     def recorded(self, answer: httpx.Response) -> list[Recorded[Event]]:
         """What one request recorded, with who and why."""

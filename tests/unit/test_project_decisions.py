@@ -1,26 +1,45 @@
 """What projects decide, command by command."""
 
+from datetime import timedelta
+
 import pytest
 
 from accounts_es.domain.errors import (
     KeyAlreadyExists,
+    KeyCreationDenied,
     KeyNotFound,
     MockNumberAlreadyExists,
+    MockNumberLimitExceeded,
     MockNumberNotFound,
+    PlatformAlreadyExists,
+    PlatformMethodUnsupported,
+    PlatformNotFound,
     ProjectAlreadyExists,
     ProjectNotFound,
+    ProjectSmtpConfigInvalid,
 )
 from accounts_es.domain.event import JSONObject
+from accounts_es.domain.project import Grant
 from accounts_es.domain.project import commands as project_commands
 from accounts_es.domain.project.events import (
     ApiKeyCreated,
     ApiKeyDeleted,
+    ApiKeyUpdated,
+    ApiKeyUsed,
     AuthMethodSwitched,
+    EmailTemplateChanged,
+    LabelsReplaced,
+    MockPhoneChanged,
     MockPhoneRemoved,
     PlatformAdded,
+    PlatformChanged,
     PlatformRemoved,
     PolicyChanged,
     ProjectCreated,
+    ProjectRenamed,
+    ProviderConfigured,
+    SmtpConfigured,
+    SmtpTested,
 )
 from tests.support.examples import (
     api_key_created,
@@ -28,8 +47,10 @@ from tests.support.examples import (
     platform_added,
     project_created,
     provider_configured,
+    smtp_configured,
 )
 from tests.support.given_when_then import project
+from tests.support.metadata import NOON
 
 
 def test_a_project_begins_once() -> None:
@@ -58,18 +79,101 @@ def test_a_key_that_was_taken_back_leaves_the_others() -> None:
     assert list(story.state.keys) == ["other"]
 
 
-def test_a_host_is_let_in_once_whatever_its_platform_is_called() -> None:
+def test_a_platform_is_added_once_under_its_id() -> None:
     story = project.given(project_created, platform_added)
-    story.when(project_commands.add_platform, platform_id="web2", hostname="*.example.org").then_nothing()
-    story.when(project_commands.add_platform, platform_id="web2", hostname="example.com").then(
-        PlatformAdded(platform_id="web2", hostname="example.com")
+    story.when(project_commands.add_platform, platform_id="web", identifier="example.com").then_refused(
+        PlatformAlreadyExists
+    )
+    story.when(project_commands.add_platform, platform_id="web2", identifier="*.example.org").then(
+        PlatformAdded(platform_id="web2", kind="web", name="*.example.org", identifier="*.example.org")
     )
 
 
-def test_a_host_is_shut_out_once() -> None:
+def test_a_platform_changes_by_the_method_of_its_kind() -> None:
+    story = project.given(project_created, platform_added)
+    change = {"platform_id": "web", "name": "Ours", "identifier": "example.com"}
+    changed = story.when(project_commands.change_platform, kind="web", **change).then(PlatformChanged(**change))
+    changed.when(project_commands.change_platform, kind="web", **change).then_nothing()
+    changed.when(project_commands.change_platform, kind="apple", **change).then_refused(PlatformMethodUnsupported)
+    project.given(project_created).when(project_commands.change_platform, kind="web", **change).then_refused(
+        PlatformNotFound
+    )
+
+
+def test_a_platform_is_removed_once() -> None:
     story = project.given(project_created, platform_added)
     without = story.when(project_commands.remove_platform, platform_id="web").then(PlatformRemoved(platform_id="web"))
-    without.when(project_commands.remove_platform, platform_id="web").then_nothing()
+    without.when(project_commands.remove_platform, platform_id="web").then_refused(PlatformNotFound)
+
+
+def test_a_platform_of_the_first_shape_is_a_website_called_like_its_host() -> None:
+    was = PlatformAdded.from_shape(1, {"platform_id": "web", "hostname": "example.org"})
+    assert was == PlatformAdded(platform_id="web", kind="web", name="example.org", identifier="example.org")
+
+
+def test_a_project_is_called_and_labelled_only_something_else() -> None:
+    story = project.given(project_created)
+    renamed = story.when(project_commands.rename_project, name="Shop").then(ProjectRenamed(name="Shop"))
+    renamed.when(project_commands.rename_project, name="Shop").then_nothing()
+    labelled = story.when(project_commands.replace_project_labels, labels=["a", "b", "a"]).then(
+        LabelsReplaced(labels=("a", "b"))
+    )
+    labelled.when(project_commands.replace_project_labels, labels=["a", "b"]).then_nothing()
+
+
+SOON, LATER = NOON + timedelta(hours=1), NOON + timedelta(hours=2)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "until", "scopes_of", "until_of", "within"),
+    [
+        (["a"], None, ["a", "b"], None, True),
+        (["a"], SOON, ["a"], LATER, True),
+        (["a"], LATER, ["a"], LATER, True),
+        ([], None, [], None, True),
+        (["a"], LATER, ["a"], SOON, False),
+        (["a"], None, ["a"], LATER, False),
+        (["a", "c"], SOON, ["a", "b"], None, False),
+    ],
+)
+def test_T23_a_key_gives_no_more_than_it_has(scopes, until, scopes_of, until_of, within) -> None:
+    granter = Grant.of(scopes_of, until_of)
+    given = {"key_id": "k", "name": "Key", "scopes": scopes, "expires_at": until, "granter": granter}
+    decision = project.given(project_created).when(project_commands.create_api_key, **given, secret_hash="h")
+    if within:
+        decision.then(ApiKeyCreated(key_id="k", name="Key", scopes=tuple(scopes), secret_hash="h", expires_at=until))
+    else:
+        decision.then_refused(KeyCreationDenied)
+
+
+def test_T23_a_key_can_be_narrowed_by_whoever_manages_keys_and_widened_by_nobody_who_has_less() -> None:
+    story = project.given(project_created, api_key_created)
+    lesser = Grant.of(["users.read", "keys.write"], None)
+    same = {"key_id": "backend", "name": "Backend", "expires_at": api_key_created.expires_at, "granter": lesser}
+    both = ["users.read", "users.write"]
+    story.when(project_commands.update_api_key, **same, scopes=both).then_nothing()
+    story.when(project_commands.update_api_key, **{**same, "name": "x"}, scopes=both).then(
+        ApiKeyUpdated(key_id="backend", name="x", scopes=tuple(both), expires_at=api_key_created.expires_at)
+    )
+    story.when(project_commands.update_api_key, **{**same, "expires_at": None}, scopes=both).then_refused(
+        KeyCreationDenied
+    )
+    story.when(project_commands.update_api_key, **same, scopes=[*both, "teams.read"]).then_refused(KeyCreationDenied)
+    story.when(project_commands.update_api_key, **{**same, "expires_at": None}, scopes=["users.read"]).then(
+        ApiKeyUpdated(key_id="backend", name="Backend", scopes=("users.read",))
+    )
+    story.when(project_commands.update_api_key, **{**same, "key_id": "other"}, scopes=[]).then_refused(KeyNotFound)
+
+
+def test_the_use_of_a_key_is_noted_once_a_day() -> None:
+    story = project.given(project_created, api_key_created)
+    used = story.when(project_commands.note_key_use, key_id="backend", sdk="Node.js", now=NOON).then(
+        ApiKeyUsed(key_id="backend", sdk="Node.js")
+    )
+    used.when(project_commands.note_key_use, key_id="backend", sdk="Dart", now=LATER).then_nothing()
+    day_after = NOON + timedelta(days=1, minutes=1)
+    used.when(project_commands.note_key_use, key_id="backend", sdk="", now=day_after).then(ApiKeyUsed(key_id="backend"))
+    story.when(project_commands.note_key_use, key_id="gone", sdk="", now=NOON).then_nothing()
 
 
 def test_a_policy_changes_by_the_settings_named_and_keeps_the_others() -> None:
@@ -131,10 +235,76 @@ def test_a_provider_configured_the_same_is_no_change() -> None:
     )
 
 
+def test_a_mock_number_takes_another_code() -> None:
+    story = project.given(project_created, mock_phone_added)
+    changed = story.when(project_commands.change_mock_phone, number="+4930901822", otp="654321").then(
+        MockPhoneChanged(number="+4930901822", otp="654321")
+    )
+    changed.when(project_commands.change_mock_phone, number="+4930901822", otp="654321").then_nothing()
+    story.when(project_commands.change_mock_phone, number="+4930901820", otp="1").then_refused(MockNumberNotFound)
+
+
+def test_there_are_ten_mock_numbers_at_most() -> None:
+    ten = [mock_phone_added.model_copy(update={"number": f"+493090182{nth}"}) for nth in range(10)]
+    story = project.given(project_created, *ten)
+    story.when(project_commands.add_mock_phone, number="+4930901830", otp="654321").then_refused(
+        MockNumberLimitExceeded
+    )
+
+
+def test_a_provider_is_adjusted_by_what_is_named_and_keeps_its_secret() -> None:
+    story = project.given(project_created, provider_configured)
+    story.when(project_commands.adjust_provider, provider="google", enabled=False, settings={"prompt": ["none"]}).then(
+        provider_configured.model_copy(
+            update={"enabled": False, "settings": {"client_secret": "their-secret", "prompt": ["none"]}}
+        )
+    )
+    project.given(project_created).when(
+        project_commands.adjust_provider, provider="github", client_id="id", settings={}
+    ).then(ProviderConfigured(provider="github", enabled=False, client_id="id", settings={}))
+
+
+def test_smtp_changes_by_the_fields_named_and_needs_a_host_and_a_sender() -> None:
+    story = project.given(project_created)
+    on = {"host": "smtp.example.org", "sender_email": "shop@example.org", "enabled": True, "password": "secret"}
+    story.when(project_commands.configure_smtp, changes={**on, "host": ""}).then_refused(ProjectSmtpConfigInvalid)
+    story.when(project_commands.configure_smtp, changes={**on, "sender_email": ""}).then_refused(
+        ProjectSmtpConfigInvalid
+    )
+    configured = story.when(project_commands.configure_smtp, changes=on).then(SmtpConfigured(**on))
+    configured.when(project_commands.configure_smtp, changes=on).then_nothing()
+    configured.when(project_commands.configure_smtp, changes={"port": 25}).then(SmtpConfigured(**on, port=25))
+
+
+def test_mail_is_tried_and_worded_only_with_smtp() -> None:
+    story = project.given(project_created)
+    worded = {"template": "recovery", "locale": "de", "changes": {"subject": "Hallo"}}
+    story.when(project_commands.try_smtp, recipients=1).then_refused(ProjectSmtpConfigInvalid)
+    story.when(project_commands.change_email_template, **worded).then_refused(ProjectSmtpConfigInvalid)
+    story = story.given(smtp_configured)
+    story.when(project_commands.try_smtp, recipients=1).then(SmtpTested(recipients=1))
+    changed = story.when(project_commands.change_email_template, **worded).then(
+        EmailTemplateChanged(template="recovery", locale="de", subject="Hallo")
+    )
+    changed.when(project_commands.change_email_template, **worded).then_nothing()
+    changed.when(
+        project_commands.change_email_template, template="recovery", locale="de", changes={"message": "x"}
+    ).then(EmailTemplateChanged(template="recovery", locale="de", subject="Hallo", message="x"))
+
+
 PROJECT_COMMANDS = [
     (project_commands.create_api_key, {"key_id": "k", "name": "n", "scopes": [], "secret_hash": "h"}),
     (project_commands.delete_api_key, {"key_id": "k"}),
-    (project_commands.add_platform, {"platform_id": "p", "hostname": "h"}),
+    (project_commands.update_api_key, {"key_id": "k", "name": "n", "scopes": []}),
+    (project_commands.rename_project, {"name": "n"}),
+    (project_commands.replace_project_labels, {"labels": ["l"]}),
+    (project_commands.add_platform, {"platform_id": "p", "identifier": "h"}),
+    (project_commands.change_platform, {"platform_id": "p", "kind": "web", "name": "n", "identifier": "h"}),
+    (project_commands.change_mock_phone, {"number": "+4930901820", "otp": "123456"}),
+    (project_commands.adjust_provider, {"provider": "google", "settings": {}}),
+    (project_commands.configure_smtp, {"changes": {}}),
+    (project_commands.try_smtp, {"recipients": 1}),
+    (project_commands.change_email_template, {"template": "recovery", "locale": "en", "changes": {}}),
     (project_commands.remove_platform, {"platform_id": "p"}),
     (project_commands.change_policy, {"policy": "session_limit", "settings": {"total": 1}}),
     (project_commands.switch_auth_method, {"method": "anonymous", "enabled": False}),
@@ -152,4 +322,6 @@ def test_nothing_is_decided_about_a_project_that_does_not_exist(command, argumen
 
 
 def test_every_command_is_covered_here() -> None:
-    assert {each.__name__ for each, _ in PROJECT_COMMANDS} | {"create_project"} == set(project_commands.__all__)
+    assert {each.__name__ for each, _ in PROJECT_COMMANDS} | {"create_project", "note_key_use"} == set(
+        project_commands.__all__
+    )

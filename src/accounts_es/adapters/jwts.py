@@ -2,8 +2,8 @@
 
 import hashlib
 import hmac
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple, cast
 
 import jwt
 
@@ -19,6 +19,23 @@ class JwtClaims(NamedTuple):
     session_id: str
 
 
+class KeyClaims(NamedTuple):
+    """What an ephemeral key opens: these scopes, as long as the key it was made with has them."""
+
+    key_id: str
+    scopes: tuple[str, ...]
+    name: str
+    expires_at: datetime
+
+
+class JwtExpired(JwtBroken):
+    """The token was one of ours."""
+
+
+MOST_KEY_LIFE: Final = timedelta(days=1)
+"""Contract: cross-cutting, 3.3."""
+
+
 class Jwts:
     """HS256 and nothing else (RFC 8725, 3.1), with a key for each project, so that none opens another project."""
 
@@ -32,24 +49,49 @@ class Jwts:
             "sessionId": claims.session_id,
             "exp": int((at + duration).timestamp()),
         }
-        return jwt.encode(payload, self._key(project_id), "HS256")
+        return jwt.encode(payload, self._key("jwt", project_id), "HS256")
 
     def read(self, project_id: str, text: str) -> JwtClaims:
         """The claims of a token that is good now. Raises `JwtBroken`."""
-        try:
-            token = jwt.decode_complete(
-                text, self._key(project_id), ["HS256"], options={"require": ["exp"], "verify_aud": False}
-            )
-        except jwt.ExpiredSignatureError:
-            raise JwtBroken("Expired token") from None
-        except jwt.InvalidSignatureError:
-            raise JwtBroken("Invalid signature") from None
-        except jwt.PyJWTError:
-            raise JwtBroken("Incomplete or invalid token") from None
-        account_id, session_id = token["payload"].get("userId"), token["payload"].get("sessionId", "")
-        if token["header"].get("typ") != "JWT" or not isinstance(account_id, str) or not isinstance(session_id, str):
+        payload = _payload(text, self._key("jwt", project_id))
+        account_id, session_id = payload.get("userId"), payload.get("sessionId", "")
+        if not isinstance(account_id, str) or not isinstance(session_id, str):
             raise JwtBroken("Incomplete or invalid token")
         return JwtClaims(account_id, session_id)
 
-    def _key(self, project_id: str) -> bytes:
-        return hmac.digest(self._secret, f"accounts-es jwt: {project_id}".encode(), hashlib.sha256)
+    def mint_key(self, project_id: str, claims: KeyClaims) -> str:
+        """The text of an ephemeral key. Its own key of ours: neither kind of token passes for the other."""
+        payload = {
+            "projectId": project_id,
+            "keyId": claims.key_id,
+            "scopes": list(claims.scopes),
+            "name": claims.name,
+            "exp": int(claims.expires_at.timestamp()),
+        }
+        return f"ephemeral_{jwt.encode(payload, self._key('key', project_id), 'HS256')}"
+
+    def read_key(self, project_id: str, token: str, at: datetime) -> KeyClaims:
+        """The claims of an ephemeral key without its prefix. Raises `JwtExpired`, `JwtBroken`."""
+        payload = _payload(token, self._key("key", project_id))
+        expires_at = datetime.fromtimestamp(payload["exp"], UTC)
+        if payload["projectId"] != project_id or expires_at - at > MOST_KEY_LIFE:
+            raise JwtBroken("Incomplete or invalid token")
+        return KeyClaims(payload["keyId"], tuple(payload["scopes"]), payload["name"], expires_at)
+
+    def _key(self, purpose: str, project_id: str) -> bytes:
+        return hmac.digest(self._secret, f"accounts-es {purpose}: {project_id}".encode(), hashlib.sha256)
+
+
+def _payload(text: str, key: bytes) -> dict[str, Any]:
+    """What a token of ours says that is good now. Raises `JwtBroken`."""
+    try:
+        token = jwt.decode_complete(text, key, ["HS256"], options={"require": ["exp"], "verify_aud": False})
+    except jwt.ExpiredSignatureError:
+        raise JwtExpired("Expired token") from None
+    except jwt.InvalidSignatureError:
+        raise JwtBroken("Invalid signature") from None
+    except jwt.PyJWTError:
+        raise JwtBroken("Incomplete or invalid token") from None
+    if token["header"].get("typ") != "JWT":
+        raise JwtBroken("Incomplete or invalid token")
+    return cast("dict[str, Any]", token["payload"])

@@ -1,7 +1,7 @@
 """``accounts-es keys``: what servers sign in with."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -11,10 +11,14 @@ from accounts_es.cli.administer import DATA, Data, Url, administer, metadata
 from accounts_es.cli.console import Trouble
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.aggregate import project_stream
+from accounts_es.eventstore.listing import Asked
 from accounts_es.http.callers import ALL_KEY_SCOPES
 from projections import api_keys as read_model
 
 keys = typer.Typer(help="Create, list and delete API keys.", no_args_is_help=True)
+
+MOST: Final = 5000
+"""Contract: users-teams, 4.4."""
 
 Project = Annotated[str, typer.Option(help="The project the key opens.")]
 
@@ -56,7 +60,8 @@ def list_keys(project: Project = "default", data: Data = DATA, database_url: Url
     """List the keys of a project, oldest first: id, name, end, scopes. Secrets are not kept."""
 
     async def work(app: Application) -> None:
-        for row in await read_model.list_keys(app.log.reads, project):
+        rows, _ = await read_model.list_keys(app.log.reads, project, asked=Asked(limit=MOST), with_total=False)
+        for row in rows:
             until = row.expires_at.isoformat(timespec="seconds") if row.expires_at is not None else "never expires"
             print(f"{row.key_id}\t{row.name}\t{until}\t{' '.join(row.scopes)}")
 

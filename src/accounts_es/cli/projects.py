@@ -35,7 +35,7 @@ def create(
         )
         for hostname in platform or ():
             await app.execute(
-                meta, PROJECT, stream, commands.add_platform, platform_id=wire_id(), hostname=hostname.lower()
+                meta, PROJECT, stream, commands.add_platform, platform_id=wire_id(), identifier=hostname.lower()
             )
 
     administer(data, database_url, work)

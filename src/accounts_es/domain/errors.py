@@ -122,6 +122,26 @@ class KeyAlreadyExists(Refusal, status=409):
     """A key with this ID exists already."""
 
 
+class KeyCreationDenied(Refusal, status=403):
+    """A key can only give what it has itself: scopes of its own, and no longer than it is good for."""
+
+
+class PlatformNotFound(Refusal, status=404):
+    """Platform with the requested ID could not be found."""
+
+
+class PlatformAlreadyExists(Refusal, status=409):
+    """A platform with this ID exists already."""
+
+
+class PlatformMethodUnsupported(Refusal):
+    """The platform is of another type: update it by the method of its type."""
+
+
+class ProjectSmtpConfigInvalid(Refusal):
+    """The SMTP settings are not good."""
+
+
 class UserNotFound(Refusal, status=404):
     """User with the requested ID could not be found."""
 
@@ -288,6 +308,10 @@ class MockNumberNotFound(Refusal, status=404):
 
 class MockNumberAlreadyExists(Refusal, status=409):
     """A mock phone with this number exists already."""
+
+
+class MockNumberLimitExceeded(Refusal):
+    """The project has as many mock phones as it may."""
 
 
 class TeamNotFound(Refusal, status=404):

@@ -6,6 +6,7 @@ parameters. A guest who sends garbage is told 401, not 400.
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Iterable
 from typing import Any, Final
@@ -26,6 +27,9 @@ from accounts_es.domain.errors import (
     GeneralServiceUnavailable,
     GeneralUnauthorizedScope,
     GeneralUnknown,
+    KeyCreationDenied,
+    KeyNotFound,
+    PlatformNotFound,
     ProjectIdMissing,
     ProjectKeyExpired,
     ProjectNotFound,
@@ -40,6 +44,9 @@ from accounts_es.domain.errors import (
     UserTargetNotFound,
     UserUnauthorized,
 )
+from accounts_es.domain.project import PROJECT
+from accounts_es.domain.project.commands import note_key_use
+from accounts_es.domain.project.commands.keys import USED_EVERY
 from accounts_es.domain.values import is_id
 from accounts_es.eventstore.append import AppendRefused
 from accounts_es.eventstore.reader import ReadsClosed
@@ -54,6 +61,7 @@ from accounts_es.http.routes import Routes
 from accounts_es.http.rules import Invalid
 from accounts_es.settings import SERVER_VERSION
 from projections import projects
+from projections.api_keys import ApiKeyRow
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +77,15 @@ _NO_STORE: Final[RawHeaders] = [
 _PRIVATE: Final[RawHeaders] = [(b"cache-control", b"no-store")]
 """On every other answer as well: all of them are about one caller (ASVS V14.3.2)."""
 ACCESS_SECONDS: Final = 86_400
+_SDK: Final = re.compile(r"[^A-Za-z0-9 ._-]")
+"""What a program's name is not made of."""
 
 
 DENIALS: Final = (
     GeneralUnauthorizedScope,
+    KeyCreationDenied,
+    KeyNotFound,
+    PlatformNotFound,
     ProjectIdMissing,
     ProjectKeyExpired,
     UserBlocked,
@@ -185,7 +198,7 @@ class Api:
             ctx.caller = await caller_with_jwt(reads, named, self.services.jwts, jwt)
         if key is not None:
             ctx.signed_in = ctx.caller.session is not None
-            ctx.caller = await caller_with_key(reads, named, key, header)
+            ctx.caller = await caller_with_key(reads, named, self.services.jwts, key, header)
         return hosts
 
     async def _run(self, ctx: Context, path: dict[str, str]) -> Answer:
@@ -194,6 +207,8 @@ class Api:
             gates.enter(ctx)
             if caller.account is not None:
                 await _note_access(ctx)
+            elif caller.key is not None:
+                await _note_key_use(ctx, caller.key)
         if operation.method != "GET":
             await ctx.request.read_body()
         counted = await limits.count(ctx, path)
@@ -256,6 +271,14 @@ async def _note_access(ctx: Context) -> None:
     account = ctx.account
     if account.accessed_at is None or (ctx.at - account.accessed_at).total_seconds() >= ACCESS_SECONDS:
         await ctx.services.application.execute(ctx.meta(), ACCOUNT, account.stream, note_access, now=ctx.at)
+
+
+async def _note_key_use(ctx: Context, key: ApiKeyRow) -> None:
+    if key.used_at is None or ctx.at - key.used_at >= USED_EVERY:
+        sdk = _SDK.sub("", ctx.request.header(b"x-sdk-name") or "")[:64]
+        await ctx.services.application.execute(
+            ctx.meta(), PROJECT, ctx.required_project.stream, note_key_use, key_id=key.key_id, sdk=sdk, now=ctx.at
+        )
 
 
 def _values(ctx: Context, path: dict[str, str]) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from accounts_es.adapters.ids import fingerprint, now
-from accounts_es.adapters.jwts import JwtBroken, Jwts
+from accounts_es.adapters.jwts import JwtBroken, JwtExpired, Jwts
 from accounts_es.domain.errors import ProjectIdMissing, ProjectKeyExpired, UserJwtInvalid, UserUnauthorized
 from accounts_es.domain.event import Actor
+from accounts_es.domain.project import Grant
 from accounts_es.eventstore.reads import Reads
 from accounts_es.http.cookies import Credential
 from projections import accounts, api_keys, sessions
@@ -34,11 +35,19 @@ ALL_KEY_SCOPES: Final = (
     "project.write",
     "project.policies.read",
     "project.policies.write",
+    "project.oauth2.read",
+    "project.oauth2.write",
+    "policies.read",
+    "policies.write",
     "platforms.read",
     "platforms.write",
+    "mocks.read",
+    "mocks.write",
+    "templates.read",
+    "templates.write",
     "health.read",
 )
-"""The scopes a key can be given."""
+"""The scopes a key can be given. ``policies.*`` is the old name of ``project.policies.*``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,9 @@ class Caller:
     account: AccountRow | None = None
     session: SessionKey | None = None
     key: ApiKeyRow | None = None
+    """The key, or the one an ephemeral key was made with."""
+    grant: Grant | None = None
+    """What a key may give to others: its own scopes, for as long as it is good."""
 
     def describe(self, project_id: str) -> str:
         """How the contract names a caller in a scope refusal (users-teams, 4.2)."""
@@ -90,13 +102,16 @@ async def caller_with_jwt(reads: Reads, project_id: str, jwts: Jwts, text: str) 
     return Caller("jwt", USER_SCOPES, Actor(kind="account", id=account.stream), account)
 
 
-async def caller_with_key(reads: Reads, project_id: str, text: str, header_project: str | None) -> Caller:
+async def caller_with_key(reads: Reads, project_id: str, jwts: Jwts, text: str, header_project: str | None) -> Caller:
     """The caller an API key stands for.
 
-    Unknown kinds of keys are guests; an unknown standard key raises `UserUnauthorized`, an expired one
-    `ProjectKeyExpired`, a key whose project was not named in the header `ProjectIdMissing`.
+    Unknown kinds of keys and ephemeral keys of other projects are guests; an unknown standard key raises
+    `UserUnauthorized`, an expired one `ProjectKeyExpired`, a key whose project was not named in the header
+    `ProjectIdMissing`.
     """
-    kind, underscore, _ = text.partition("_")
+    kind, underscore, token = text.partition("_")
+    if underscore and kind in {"ephemeral", "dynamic"}:
+        return await _caller_with_ephemeral_key(reads, project_id, jwts, token, header_project)
     if underscore and kind != "standard":
         return GUEST
     row = await api_keys.find_by_secret_hash(reads, fingerprint(text))
@@ -106,4 +121,32 @@ async def caller_with_key(reads: Reads, project_id: str, text: str, header_proje
         raise ProjectKeyExpired
     if header_project != project_id:
         raise ProjectIdMissing
-    return Caller("key", KEY_SCOPES | frozenset(row.scopes), Actor(kind="key", id=row.key_id), key=row)
+    return _key_caller(row, Grant.of(row.scopes, row.expires_at))
+
+
+async def _caller_with_ephemeral_key(
+    reads: Reads, project_id: str, jwts: Jwts, token: str, header_project: str | None
+) -> Caller:
+    """It opens nothing that the key it was made with does not open any more."""
+    at = now()
+    try:
+        claims = jwts.read_key(project_id, token, at)
+    except JwtExpired:
+        raise ProjectKeyExpired from None
+    except JwtBroken:
+        return GUEST
+    row = await api_keys.find(reads, project_id, claims.key_id)
+    if row is None:
+        return GUEST
+    if row.expires_at is not None and row.expires_at <= at:
+        raise ProjectKeyExpired
+    if header_project != project_id:
+        raise ProjectIdMissing
+    return _key_caller(row, Grant.of(set(claims.scopes) & set(row.scopes), claims.expires_at))
+
+
+def _key_caller(row: ApiKeyRow, grant: Grant) -> Caller:
+    actor = Actor(kind="key", id=row.key_id)
+    return Caller(
+        "key", KEY_SCOPES | grant.scopes, actor, key=row, grant=grant._replace(scopes=KEY_SCOPES | grant.scopes)
+    )

@@ -6,7 +6,7 @@ of tests all read it. Under test what a request records and refuses is held agai
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import (
@@ -137,6 +137,7 @@ class Operation:
 
 
 OPERATION: Final = "__operation__"
+NO_FIELDS: Final[Mapping[str, Rule]] = {}
 
 
 def operation(
@@ -157,15 +158,26 @@ def operation(
     fresh_factor: bool = False,
     even: bool = False,
     limits: tuple[Limit, ...] = (),
+    fields: Mapping[str, Rule] = NO_FIELDS,
+    optional: Mapping[str, Rule] = NO_FIELDS,
 ) -> "Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]":
     """Declare the operation a function carries out.
 
     The function takes the `Context` and keyword-only parameters annotated ``Annotated[type, rule]``; a default makes
-    one optional. Parameters are checked in the order of the signature.
+    one optional. Parameters are checked in the order of the signature. Where data says what they are, ``fields`` and
+    ``optional`` are further ones by their names on the wire, and the function takes those sent as ``**given``.
     """
 
     def declare(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-        parameters = tuple(_parameters(handler, method, path))
+        further = [(fields, True), (optional, False)]
+        parameters = (
+            *_parameters(handler, method, path),
+            *(
+                Parameter(name, name, Source.BODY, rule, need)
+                for rules, need in further
+                for name, rule in rules.items()
+            ),
+        )
         counted_by = {part.removeprefix("param:") for limit in limits for part in limit.by if part.startswith("param:")}
         if limits and not scope:
             raise TypeError(f"{handler.__name__} is limited and runs without a project to count in")

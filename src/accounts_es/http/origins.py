@@ -12,6 +12,17 @@ RawHeaders = list[tuple[bytes, bytes]]
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 _WEB: Final = frozenset({"http", "https", "browser-extension", "tauri"})
 
+_APPS: Final = {
+    "appwrite-android": "android",
+    "appwrite-ios": "apple",
+    "appwrite-macos": "apple",
+    "appwrite-watchos": "apple",
+    "appwrite-tvos": "apple",
+    "appwrite-windows": "windows",
+    "appwrite-linux": "linux",
+}
+"""The schemes apps call with, each with the kind of platform they are registered as."""
+
 _ALLOWED_HEADERS: Final = (
     "Accept, Origin, Cookie, Set-Cookie, Content-Type, Content-Range, X-Appwrite-Project, X-Appwrite-Key, "
     "X-Appwrite-Dev-Key, X-Appwrite-Locale, X-Appwrite-Mode, X-Appwrite-JWT, X-Appwrite-Organization, "
@@ -45,10 +56,15 @@ def origin_host(origin: str) -> str | None:
 
 
 def is_trusted(origin: str, hosts: Iterable[str]) -> bool:
-    """Whether one of the hosts covers the origin: exactly, as ``*.domain`` (not the domain itself), or ``*``."""
+    """Whether one of the hosts covers the origin: exactly, as ``*.domain`` (not the domain itself), or ``*``.
+
+    An app is covered by ``<kind>:<identifier>``.
+    """
     host = origin_host(origin)
     if host is None:
-        return False
+        scheme, _, identifier = origin.strip().lower().partition("://")
+        app = f"{_APPS.get(scheme)}:{identifier.strip('/')}"
+        return any(app == allowed.lower() for allowed in hosts)
     for allowed in hosts:
         if allowed in {"*", host}:
             return True

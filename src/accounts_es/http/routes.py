@@ -35,17 +35,20 @@ class Routes:
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
         """The operation and the path's parameters, as sent; a fixed segment wins over a parameter."""
-        values: list[str] = []
-        node = self._root
-        for segment in path.strip("/").split("/"):
-            branch = node.get(segment)
-            if branch is None or not segment:
-                branch = node.get(_ANY)
-                if branch is None or not segment:
-                    return None
-                values.append(segment)
-            node = branch
-        found: tuple[Operation, tuple[str, ...]] | None = node.get(self._leaf, {}).get(method)
-        if found is None:
+        return self._walk(self._root, path.strip("/").split("/"), 0, method, ())
+
+    def _walk(
+        self, node: dict[str, Any], segments: list[str], nth: int, method: str, values: tuple[str, ...]
+    ) -> tuple[Operation, dict[str, str]] | None:
+        if nth == len(segments):
+            found = node.get(self._leaf, {}).get(method)
+            return (found[0], dict(zip(found[1], values, strict=True))) if found is not None else None
+        segment = segments[nth]
+        if not segment:
             return None
-        return found[0], dict(zip(found[1], values, strict=True))
+        fixed, free = node.get(segment), node.get(_ANY)
+        walked = self._walk(fixed, segments, nth + 1, method, values) if fixed is not None else None
+        if walked is None and free is not None:
+            # ``PATCH /policies/user-limit`` does not hide ``GET /policies/{policyId}``.
+            return self._walk(free, segments, nth + 1, method, (*values, segment))
+        return walked

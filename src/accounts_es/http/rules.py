@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -256,6 +257,61 @@ class Flag:
     def schema(self) -> Mapping[str, Any]:
         """As JSON Schema."""
         return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """This many ASCII digits."""
+
+    length: int
+
+    def parse(self, value: JsonValue) -> str:
+        """The digits as sent."""
+        if not isinstance(value, str) or not re.fullmatch(f"[0-9]{{{self.length}}}", value):
+            raise Invalid(f"Value must be a valid string of exactly {self.length} digits")
+        return value
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "pattern": f"^[0-9]{{{self.length}}}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A date and time of ISO 8601; without an offset it is UTC."""
+
+    def parse(self, value: JsonValue) -> datetime:
+        """The moment, in UTC."""
+        try:
+            moment = datetime.fromisoformat(_text(value))
+            return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise Invalid("Value must be a valid date in the ISO 8601 format") from None
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "format": "date-time"}
+
+
+_HOST: Final = re.compile(
+    r"(\*|(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*|\[[0-9a-f:.]+\])\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hostname:
+    """A host without scheme and port, ``*.`` in front for any below it, or ``*``; read in lower case."""
+
+    def parse(self, value: JsonValue) -> str:
+        """The host in lower case."""
+        text = _text(value).strip().lower()
+        if len(text) > 253 or not _HOST.match(text):
+            raise Invalid("Value must be a valid hostname, without scheme, port and path")
+        return text
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "format": "hostname", "maxLength": 253}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from accounts_es.http.account import (
     verification,
 )
 from accounts_es.http.operation import Operation, operations_of
+from accounts_es.http.project import keys, mock_phones, platforms, policies, projects
 from accounts_es.http.users import credentials as user_credentials
 from accounts_es.http.users import logs as user_logs
 from accounts_es.http.users import mfa as user_mfa
@@ -49,6 +50,11 @@ MODULES: Final = (
     user_mfa,
     user_targets,
     user_logs,
+    projects,
+    keys,
+    platforms,
+    policies,
+    mock_phones,
 )
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(each for module in MODULES for each in operations_of(module))

@@ -1,6 +1,18 @@
 """A project: the space its accounts, teams, keys and platforms live in."""
 
-from accounts_es.domain.project.aggregate import PROJECT, ApiKey, Platform, Project, Provider
+from accounts_es.domain.project.aggregate import PROJECT, ApiKey, MockPhone, Platform, Project, Provider
+from accounts_es.domain.project.grants import Grant
 from accounts_es.domain.project.policies import AUTH_METHODS, AuthMethod, Policies
 
-__all__ = ["AUTH_METHODS", "PROJECT", "ApiKey", "AuthMethod", "Platform", "Policies", "Project", "Provider"]
+__all__ = [
+    "AUTH_METHODS",
+    "PROJECT",
+    "ApiKey",
+    "AuthMethod",
+    "Grant",
+    "MockPhone",
+    "Platform",
+    "Policies",
+    "Project",
+    "Provider",
+]

@@ -1,24 +1,34 @@
 """The state of a project and how each fact changes it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Any, TypeVar, assert_never
 
 from accounts_es.domain.decider import Decider
 from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project.events import (
     ApiKeyCreated,
     ApiKeyDeleted,
+    ApiKeyUpdated,
+    ApiKeyUsed,
     AuthMethodSwitched,
+    EmailTemplateChanged,
+    LabelsReplaced,
     MockPhoneAdded,
+    MockPhoneChanged,
     MockPhoneRemoved,
     PlatformAdded,
+    PlatformChanged,
+    PlatformKind,
     PlatformRemoved,
     PolicyChanged,
     ProjectCreated,
     ProjectEvent,
+    ProjectRenamed,
     ProviderConfigured,
+    SmtpConfigured,
+    SmtpTested,
 )
 from accounts_es.domain.project.policies import Policies
 
@@ -32,14 +42,29 @@ class ApiKey:
     scopes: tuple[str, ...]
     secret_hash: str
     expires_at: datetime | None
+    used_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A host whose pages may call the project."""
+    """A host whose pages may call the project, or an app that may."""
 
     platform_id: str
-    hostname: str
+    kind: PlatformKind
+    name: str
+    identifier: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MockPhone:
+    """A number that gets no messages, and its code."""
+
+    number: str
+    otp: str
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,41 +86,85 @@ class Project:
     exists: bool = False
     project_id: str = ""
     name: str = ""
+    labels: tuple[str, ...] = ()
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
     keys: Mapping[str, ApiKey] = field(default_factory=dict[str, ApiKey])
     platforms: Mapping[str, Platform] = field(default_factory=dict[str, Platform])
     policies: Policies = field(default_factory=Policies)
     methods_off: frozenset[str] = frozenset()
-    mock_phones: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Number to code."""
+    mock_phones: Mapping[str, MockPhone] = field(default_factory=dict[str, MockPhone])
     providers: Mapping[str, Provider] = field(default_factory=dict[str, Provider])
+    smtp: SmtpConfigured = field(default_factory=lambda: SmtpConfigured(enabled=False))
+    templates: Mapping[tuple[str, str], EmailTemplateChanged] = field(
+        default_factory=dict[tuple[str, str], EmailTemplateChanged]
+    )
+    """By kind of mail and language."""
 
 
-def evolve(project: Project, event: ProjectEvent, _at: datetime) -> Project:
+V = TypeVar("V")
+
+
+def _without(known: Mapping[str, V], key: str) -> Mapping[str, V]:
+    return {k: v for k, v in known.items() if k != key}
+
+
+def _with(known: Mapping[str, V], key: str, change: Callable[[V], V]) -> Mapping[str, V]:
+    return {**known, key: change(known[key])} if key in known else known
+
+
+def evolve(project: Project, event: ProjectEvent, at: datetime) -> Project:
     """The project after one more fact."""
     match event:
+        case ApiKeyUsed() | SmtpTested():
+            return _evolve(project, event, at)
+        case _:
+            return replace(_evolve(project, event, at), updated_at=at)
+
+
+def _evolve(project: Project, event: ProjectEvent, at: datetime) -> Project:
+    match event:
         case ProjectCreated():
-            return replace(project, exists=True, project_id=event.project_id, name=event.name)
+            return replace(project, exists=True, project_id=event.project_id, name=event.name, created_at=at)
+        case ProjectRenamed():
+            return replace(project, name=event.name)
+        case LabelsReplaced():
+            return replace(project, labels=event.labels)
         case ApiKeyCreated():
             key = ApiKey(event.key_id, event.name, event.scopes, event.secret_hash, event.expires_at)
             return replace(project, keys={**project.keys, event.key_id: key})
+        case ApiKeyUpdated():
+            said: dict[str, Any] = {"name": event.name, "scopes": event.scopes, "expires_at": event.expires_at}
+            return replace(project, keys=_with(project.keys, event.key_id, lambda key: replace(key, **said)))
+        case ApiKeyUsed():
+            return replace(project, keys=_with(project.keys, event.key_id, lambda key: replace(key, used_at=at)))
         case ApiKeyDeleted():
-            return replace(project, keys={k: v for k, v in project.keys.items() if k != event.key_id})
+            return replace(project, keys=_without(project.keys, event.key_id))
         case PlatformAdded():
-            platform = Platform(event.platform_id, event.hostname)
+            platform = Platform(event.platform_id, event.kind, event.name, event.identifier, at, at)
             return replace(project, platforms={**project.platforms, event.platform_id: platform})
+        case PlatformChanged():
+            said = {"name": event.name, "identifier": event.identifier, "updated_at": at}
+            return replace(
+                project, platforms=_with(project.platforms, event.platform_id, lambda known: replace(known, **said))
+            )
         case PlatformRemoved():
-            rest = {k: v for k, v in project.platforms.items() if k != event.platform_id}
-            return replace(project, platforms=rest)
+            return replace(project, platforms=_without(project.platforms, event.platform_id))
         case PolicyChanged():
             return replace(project, policies=project.policies.after(event.policy, event.settings))
         case AuthMethodSwitched():
             without = project.methods_off - {event.method}
             return replace(project, methods_off=without if event.enabled else without | {event.method})
         case MockPhoneAdded():
-            return replace(project, mock_phones={**project.mock_phones, event.number: event.otp})
+            phone = MockPhone(event.number, event.otp, at, at)
+            return replace(project, mock_phones={**project.mock_phones, event.number: phone})
+        case MockPhoneChanged():
+            said = {"otp": event.otp, "updated_at": at}
+            return replace(
+                project, mock_phones=_with(project.mock_phones, event.number, lambda known: replace(known, **said))
+            )
         case MockPhoneRemoved():
-            others = {number: otp for number, otp in project.mock_phones.items() if number != event.number}
-            return replace(project, mock_phones=others)
+            return replace(project, mock_phones=_without(project.mock_phones, event.number))
         case ProviderConfigured():
             provider = Provider(
                 event.provider,
@@ -106,6 +175,12 @@ def evolve(project: Project, event: ProjectEvent, _at: datetime) -> Project:
                 event.settings,
             )
             return replace(project, providers={**project.providers, event.provider: provider})
+        case SmtpConfigured():
+            return replace(project, smtp=event)
+        case SmtpTested():
+            return project
+        case EmailTemplateChanged():
+            return replace(project, templates={**project.templates, (event.template, event.locale): event})
         case _:
             assert_never(event)
 

@@ -1,9 +1,14 @@
 """The facts of a project. Storage format: read `accounts_es.domain.event` before you change a line."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
-from accounts_es.domain.event import Event, JSONObject, Personal
+from accounts_es.domain.event import Event, JSONObject, Personal, Upcaster
+
+PlatformKind: TypeAlias = Literal["web", "apple", "android", "windows", "linux"]
+SmtpSecurity: TypeAlias = Literal["", "tls", "ssl"]
+"""Nothing, a connection that turns to TLS (STARTTLS), or TLS from the first byte."""
 
 
 class ProjectCreated(Event, topic="project.created"):
@@ -11,6 +16,18 @@ class ProjectCreated(Event, topic="project.created"):
 
     project_id: str
     name: str
+
+
+class ProjectRenamed(Event, topic="project.renamed"):
+    """People call the project something else."""
+
+    name: str
+
+
+class LabelsReplaced(Event, topic="project.labels_replaced"):
+    """The operator's words for the project, all of them."""
+
+    labels: tuple[str, ...]
 
 
 class ApiKeyCreated(Event, topic="project.api_key_created"):
@@ -23,21 +40,54 @@ class ApiKeyCreated(Event, topic="project.api_key_created"):
     expires_at: datetime | None = None
 
 
+class ApiKeyUpdated(Event, topic="project.api_key_updated"):
+    """A key is called something else, or may do something else, or until another day. All of it is said again."""
+
+    key_id: str
+    name: str
+    scopes: tuple[str, ...]
+    expires_at: datetime | None = None
+
+
+class ApiKeyUsed(Event, topic="project.api_key_used"):
+    """A key came along, with a program that calls itself ``sdk``: recorded once a day at most."""
+
+    key_id: str
+    sdk: str = ""
+
+
 class ApiKeyDeleted(Event, topic="project.api_key_deleted"):
     """A key no longer opens anything."""
 
     key_id: str
 
 
-class PlatformAdded(Event, topic="project.platform_added"):
-    """Pages of this host (``*.`` for any below it) may call the project from a browser."""
+def _was_a_web_platform(fields: JSONObject) -> JSONObject:
+    hostname = fields.pop("hostname")
+    return {**fields, "kind": "web", "name": hostname, "identifier": hostname}
+
+
+class PlatformAdded(Event, topic="project.platform_added", version=2):
+    """Pages of a host (``*.`` for any below it), or an app with this identifier, may call the project."""
+
+    upcasters: ClassVar[Mapping[int, Upcaster]] = {1: _was_a_web_platform}
 
     platform_id: str
-    hostname: str
+    kind: PlatformKind
+    name: str
+    identifier: str
+
+
+class PlatformChanged(Event, topic="project.platform_changed"):
+    """A platform has another name, or is another host or app."""
+
+    platform_id: str
+    name: str
+    identifier: str
 
 
 class PlatformRemoved(Event, topic="project.platform_removed"):
-    """Pages of the platform's host may no longer call the project."""
+    """The platform's pages or app may no longer call the project."""
 
     platform_id: str
 
@@ -63,6 +113,13 @@ class MockPhoneAdded(Event, topic="project.mock_phone_added"):
     otp: Personal[str]
 
 
+class MockPhoneChanged(Event, topic="project.mock_phone_changed"):
+    """The number's code is another one."""
+
+    number: str
+    otp: Personal[str]
+
+
 class MockPhoneRemoved(Event, topic="project.mock_phone_removed"):
     """The number is like any other again."""
 
@@ -83,15 +140,58 @@ class ProviderConfigured(Event, topic="project.provider_configured"):
     settings: Personal[JSONObject] = {}  # noqa: RUF012 - pydantic copies it
 
 
+class SmtpConfigured(Event, topic="project.smtp_configured"):
+    """The project's mail leaves by this server and in this name, if ``enabled``. All of it is said again."""
+
+    enabled: bool
+    host: str = ""
+    port: int = 587
+    security: SmtpSecurity = ""
+    username: Personal[str] = ""
+    password: Personal[str] = ""
+    sender_name: str = ""
+    sender_email: Personal[str] = ""
+    reply_to_name: str = ""
+    reply_to_email: Personal[str] = ""
+
+
+class SmtpTested(Event, topic="project.smtp_tested"):
+    """A mail was sent to so many addresses to see whether it arrives."""
+
+    recipients: int
+
+
+class EmailTemplateChanged(Event, topic="project.email_template_changed"):
+    """What one kind of mail says in one language, all of it. What is empty is as it would be without a template."""
+
+    template: str
+    locale: str
+    subject: str = ""
+    message: str = ""
+    sender_name: str = ""
+    sender_email: Personal[str] = ""
+    reply_to_name: str = ""
+    reply_to_email: Personal[str] = ""
+
+
 ProjectEvent: TypeAlias = (
     ProjectCreated
+    | ProjectRenamed
+    | LabelsReplaced
     | ApiKeyCreated
+    | ApiKeyUpdated
+    | ApiKeyUsed
     | ApiKeyDeleted
     | PlatformAdded
+    | PlatformChanged
     | PlatformRemoved
     | PolicyChanged
     | AuthMethodSwitched
     | MockPhoneAdded
+    | MockPhoneChanged
     | MockPhoneRemoved
     | ProviderConfigured
+    | SmtpConfigured
+    | SmtpTested
+    | EmailTemplateChanged
 )

@@ -1,10 +1,13 @@
 """What a project decides."""
 
-from accounts_es.domain.project.commands.keys import create_api_key, delete_api_key
-from accounts_es.domain.project.commands.platforms import add_platform, remove_platform
-from accounts_es.domain.project.commands.projects import create_project
+from accounts_es.domain.project.commands.keys import create_api_key, delete_api_key, note_key_use, update_api_key
+from accounts_es.domain.project.commands.mail import change_email_template, configure_smtp, try_smtp
+from accounts_es.domain.project.commands.platforms import add_platform, change_platform, remove_platform
+from accounts_es.domain.project.commands.projects import create_project, rename_project, replace_project_labels
 from accounts_es.domain.project.commands.settings import (
     add_mock_phone,
+    adjust_provider,
+    change_mock_phone,
     change_policy,
     configure_provider,
     remove_mock_phone,
@@ -14,12 +17,22 @@ from accounts_es.domain.project.commands.settings import (
 __all__ = [
     "add_mock_phone",
     "add_platform",
+    "adjust_provider",
+    "change_email_template",
+    "change_mock_phone",
+    "change_platform",
     "change_policy",
     "configure_provider",
+    "configure_smtp",
     "create_api_key",
     "create_project",
     "delete_api_key",
+    "note_key_use",
     "remove_mock_phone",
     "remove_platform",
+    "rename_project",
+    "replace_project_labels",
     "switch_auth_method",
+    "try_smtp",
+    "update_api_key",
 ]

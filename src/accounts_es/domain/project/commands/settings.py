@@ -1,19 +1,24 @@
 """The rules and switches of a project."""
 
 from collections.abc import Iterator
+from typing import Final
 
-from accounts_es.domain.errors import MockNumberAlreadyExists, MockNumberNotFound
+from accounts_es.domain.errors import MockNumberAlreadyExists, MockNumberLimitExceeded, MockNumberNotFound
 from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project.aggregate import Project
 from accounts_es.domain.project.commands.projects import ensure_exists
 from accounts_es.domain.project.events import (
     AuthMethodSwitched,
     MockPhoneAdded,
+    MockPhoneChanged,
     MockPhoneRemoved,
     PolicyChanged,
     ProjectEvent,
     ProviderConfigured,
 )
+
+MAX_MOCK_PHONES: Final = 10
+"""Contract: cross-cutting, 15."""
 
 
 def change_policy(project: Project, *, policy: str, settings: JSONObject) -> Iterator[ProjectEvent]:
@@ -31,11 +36,25 @@ def switch_auth_method(project: Project, *, method: str, enabled: bool) -> Itera
 
 
 def add_mock_phone(project: Project, *, number: str, otp: str) -> Iterator[ProjectEvent]:
-    """Send nothing to a number, and take this code from it. Raises `MockNumberAlreadyExists`."""
+    """Send nothing to a number, and take this code from it.
+
+    Raises `MockNumberAlreadyExists`, `MockNumberLimitExceeded`.
+    """
     ensure_exists(project)
     if number in project.mock_phones:
         raise MockNumberAlreadyExists
+    if len(project.mock_phones) >= MAX_MOCK_PHONES:
+        raise MockNumberLimitExceeded
     yield MockPhoneAdded(number=number, otp=otp)
+
+
+def change_mock_phone(project: Project, *, number: str, otp: str) -> Iterator[ProjectEvent]:
+    """Take another code from a number. Raises `MockNumberNotFound`."""
+    ensure_exists(project)
+    if number not in project.mock_phones:
+        raise MockNumberNotFound
+    if project.mock_phones[number].otp != otp:
+        yield MockPhoneChanged(number=number, otp=otp)
 
 
 def remove_mock_phone(project: Project, *, number: str) -> Iterator[ProjectEvent]:
@@ -75,3 +94,24 @@ def configure_provider(
         known.settings,
     ) != (enabled, client_id, native_enabled, native_client_ids, settings):
         yield configured
+
+
+def adjust_provider(
+    project: Project,
+    *,
+    provider: str,
+    enabled: bool | None = None,
+    client_id: str | None = None,
+    settings: JSONObject,
+) -> Iterator[ProjectEvent]:
+    """Change what is named of a provider's configuration; ``None`` and settings not named stay as they are."""
+    known = project.providers.get(provider)
+    yield from configure_provider(
+        project,
+        provider=provider,
+        enabled=enabled if enabled is not None else known is not None and known.enabled,
+        client_id=client_id if client_id is not None else known.client_id if known is not None else "",
+        native_enabled=known is not None and known.native_enabled,
+        native_client_ids=known.native_client_ids if known is not None else (),
+        settings={**(known.settings if known is not None else {}), **settings},
+    )

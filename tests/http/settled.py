@@ -1,0 +1,106 @@
+"""What must have happened before the operations of a project's own settings."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from accounts_es.http.models.projects import PLATFORM_FIELDS
+from tests.support.running import Person, World, a_phone
+
+if TYPE_CHECKING:
+    from tests.http.calls import Call
+
+Prepare = Callable[[World, Person, "Call"], None]
+
+MUST_BE_RIGHT: Final = {
+    "project.updateUserLimitPolicy": {"total"},
+    "project.updatePasswordHistoryPolicy": {"total"},
+}
+"""As in `tests.http.calls`."""
+
+
+def _settings(world: World, method: str, path: str, **fields: Any) -> Any:
+    answer = world.settling.ask(method, f"/project{path}", **fields)
+    assert answer.status_code < 300, answer.text
+    return answer.json() if answer.content else None
+
+
+def _has_key(world: World, _person: Person, call: "Call") -> None:
+    made = _settings(world, "POST", "/keys", keyId="unique()", name="For a test", scopes=["users.read"])
+    call.path["keyId"] = made["$id"]
+
+
+def _has_platform(kind: str, field_name: str) -> Prepare:
+    def prepare(world: World, _person: Person, call: "Call") -> None:
+        fields = {"platformId": "unique()", "name": "For a test", field_name: "for-a-test.example.org"}
+        call.path["platformId"] = _settings(world, "POST", f"/platforms/{kind}", **fields)["$id"]
+
+    return prepare
+
+
+def _has_room(world: World, _person: Person, _call: "Call") -> None:
+    for phone in _settings(world, "GET", "/mock-phones")["mockNumbers"]:
+        _settings(world, "DELETE", f"/mock-phones/{phone['number']}")
+
+
+def _has_mock_phone(world: World, person: Person, call: "Call") -> None:
+    _has_room(world, person, call)
+    call.path["number"] = a_phone()
+    _settings(world, "POST", "/mock-phones", number=call.path["number"], otp="000000")
+
+
+def _differs(*settings: str, **values: Any) -> Prepare:
+    """The policy is not yet what the call makes it."""
+
+    def prepare(world: World, _person: Person, call: "Call") -> None:
+        other = {name: not call.fields[name] for name in settings} | values
+        _settings(world, "PATCH", call.operation.paths[0].removeprefix("/project"), **other)
+
+    return prepare
+
+
+def _method(world: World, _person: Person, call: "Call") -> None:
+    call.path["methodId"] = "invites"
+    _settings(world, "PATCH", "/auth-methods/invites", enabled=not call.fields["enabled"])
+
+
+def _policy(_world: World, _person: Person, call: "Call") -> None:
+    call.path["policyId"] = "session-limit"
+
+
+def _labels(world: World, _person: Person, _call: "Call") -> None:
+    _settings(world, "PUT", "/labels", labels=["other"])
+
+
+PREPARED: Final[Mapping[str, Prepare]] = {
+    **dict.fromkeys(("project.getKey", "project.updateKey", "project.deleteKey"), _has_key),
+    **{
+        f"project.update{kind.capitalize()}Platform": _has_platform(kind, name)
+        for kind, name in PLATFORM_FIELDS.items()
+    },
+    **dict.fromkeys(("project.getPlatform", "project.deletePlatform"), _has_platform("web", "hostname")),
+    "project.createMockPhone": _has_room,
+    **dict.fromkeys(("project.getMockPhone", "project.updateMockPhone", "project.deleteMockPhone"), _has_mock_phone),
+    "project.updateAuthMethod": _method,
+    "project.updateLabels": _labels,
+    "project.getPolicy": _policy,
+    **{
+        f"project.update{policy}Policy": _differs("enabled")
+        for policy in (
+            "SessionAlert",
+            "SessionInvalidation",
+            "PasswordDictionary",
+            "PasswordPersonalData",
+            "DenyAliasedEmail",
+            "DenyDisposableEmail",
+            "DenyFreeEmail",
+            "DenyCorporateEmail",
+        )
+    },
+    "project.updateUserLimitPolicy": _differs(total=None),
+    "project.updatePasswordHistoryPolicy": _differs(total=None),
+    "project.updateSessionLimitPolicy": _differs(total=10),
+    "project.updateSessionDurationPolicy": _differs(duration=31_000_000),
+    "project.updatePasswordStrengthPolicy": _differs(min=8),
+    "project.updateMembershipPrivacyPolicy": _differs("userId"),
+    "project.updateMFAFactorsPolicy": _differs("custom"),
+}
