@@ -15,6 +15,7 @@ from accounts_es.http.callers import GUEST_SCOPES
 from accounts_es.http.listing import Queries
 from accounts_es.http.operation import Operation, Parameter, Source
 from accounts_es.http.rules import (
+    Base64,
     Choice,
     Digits,
     Email,
@@ -89,6 +90,8 @@ def good(rule: Rule) -> Any:
             return good(rule.rule)
         case Number():
             return rule.most
+        case Base64():
+            return "Bw=="
         case Choice():
             return rule.words[0]
         case Url():
@@ -158,6 +161,7 @@ MUST_BE_RIGHT: Final = {
     "account.createMFAChallenge": {"factor"},
     "account.updatePushTarget": {"identifier"},
     "users.updateStatus": {"status"},
+    "users.createScryptUser": {"passwordCpu", "passwordMemory", "passwordParallel", "passwordLength"},
     "users.createJWT": {"sessionId"},
     "users.createTarget": {"providerType"},
     "users.updateTarget": {"identifier"},
@@ -260,6 +264,10 @@ def _is_blocked_next(_world: World, _person: Person, call: Call) -> None:
     call.fields["status"] = False
 
 
+def _costs_little(_world: World, _person: Person, call: Call) -> None:
+    call.fields |= {"passwordCpu": 2, "passwordMemory": 1, "passwordParallel": 1, "passwordLength": 16}
+
+
 def _names_session(_world: World, person: Person, call: Call) -> None:
     call.fields["sessionId"] = person.session_id
 
@@ -311,6 +319,7 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "account.deleteIdentity": _has_identity,
     "account.updatePushTarget": _has_device,
     "account.deletePushTarget": _has_device,
+    "users.createScryptUser": _costs_little,
     "users.updateStatus": _is_blocked_next,
     "users.createJWT": _names_session,
     "users.createTarget": _is_device,

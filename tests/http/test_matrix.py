@@ -15,6 +15,7 @@ from accounts_es.http.callers import ALL_KEY_SCOPES, GUEST_SCOPES, USER_SCOPES
 from accounts_es.http.listing import Queries
 from accounts_es.http.operation import Operation, Parameter, Source
 from accounts_es.http.rules import (
+    Base64,
     Choice,
     Digits,
     Email,
@@ -239,6 +240,9 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:
         case Number():
             beyond = [rule.least - 1, rule.most + 1, "", "1.0", "-1", "x"]
             return [rule.least, rule.most, str(rule.most)], beyond
+        case Base64():
+            most = rule.longest // 4 * 4
+            return ["A" * most, "AA==", "+/+/"], ["A" * (most + 4), "", "A", "AA", "-_-_", "é===", "A A="]
         case Choice():
             folded = [word.upper() for word in rule.words] if rule.folded else []
             return [*rule.words, *folded], ["", "other", f" {rule.words[0]}"]

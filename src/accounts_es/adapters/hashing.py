@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from accounts_es.adapters.imported_hashes import imported_hash
 from accounts_es.domain.errors import GeneralServiceUnavailable
 
 T = TypeVar("T")
@@ -43,14 +44,19 @@ class Passwords:
         return await self._in_turn(lambda: self._verify(stored or self._nobody, password)) and stored is not None
 
     def is_outdated(self, stored: str) -> bool:
-        """Whether the hash was made with other parameters than today's."""
-        return self._hasher.check_needs_rehash(stored)
+        """Whether the hash was made with other parameters than today's, or elsewhere."""
+        return imported_hash(stored) is not None or self._hasher.check_needs_rehash(stored)
 
     def close(self) -> None:
         """Let running hashes finish and end the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _verify(self, stored: str, password: str) -> bool:
+        imported = imported_hash(stored)
+        if imported is not None:
+            # Some take no time to check: without this, that would tell who exists.
+            self._verify(self._nobody, password)
+            return imported.matches(password)
         try:
             return self._hasher.verify(stored, password)
         except (VerificationError, InvalidHashError):

@@ -3,6 +3,8 @@
 Texts follow the contract (account, 1.6): ``Invalid `name` param: <reason>``, limits in characters unless noted.
 """
 
+import base64
+import binascii
 import json
 import re
 from collections.abc import Mapping
@@ -196,6 +198,38 @@ class Number:
     def schema(self) -> Mapping[str, Any]:
         """As JSON Schema."""
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+@dataclass(frozen=True, slots=True)
+class Power(Number):
+    """A whole number within bounds that is a power of two."""
+
+    def parse(self, value: JsonValue) -> int:
+        """The number."""
+        number = Number.parse(self, value)
+        if number & (number - 1):
+            raise Invalid("Value must be a power of two")
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Base64:
+    """Bytes in base64, 1 to ``longest`` characters; kept as the text."""
+
+    longest: int
+
+    def parse(self, value: JsonValue) -> str:
+        """The text as sent."""
+        text = Text(self.longest).parse(value)
+        try:
+            base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            raise Invalid("Value must be valid base64") from None
+        return text
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "contentEncoding": "base64", "minLength": 1, "maxLength": self.longest}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from accounts_es.http.account import (
 from accounts_es.http.operation import Operation, operations_of
 from accounts_es.http.project import keys, mock_phones, platforms, policies, projects
 from accounts_es.http.users import credentials as user_credentials
+from accounts_es.http.users import imported as user_imports
 from accounts_es.http.users import logs as user_logs
 from accounts_es.http.users import mfa as user_mfa
 from accounts_es.http.users import profile as user_profile
@@ -43,6 +44,7 @@ MODULES: Final = (
     identities,
     targets,
     users,
+    user_imports,
     user_profile,
     user_credentials,
     user_sessions,

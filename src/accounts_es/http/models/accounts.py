@@ -10,6 +10,17 @@ from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict  # pydantic reads those of typing only from Python 3.12 on
 
 from accounts_es.adapters.email_domains import email_facts
+from accounts_es.adapters.imported_hashes import (
+    Argon2,
+    Bcrypt,
+    ImportedHash,
+    Md5,
+    Phpass,
+    Scrypt,
+    ScryptModified,
+    Sha,
+    imported_hash,
+)
 from accounts_es.domain.event import JSONObject
 from accounts_es.http.models.dates import date
 from projections.accounts import AccountRow
@@ -133,12 +144,12 @@ def prefs(row: AccountRow) -> JSONObject:
 
 def user(row: AccountRow) -> User:
     """An account as servers see it, with the password's hash."""
-    return {
-        **account(row),
-        "password": row.password_hash,
-        "hash": "argon2",
-        "hashOptions": _hash_options(row.password_hash),
-    }
+    stored = row.password_hash
+    imported = imported_hash(stored) if stored is not None else None
+    if imported is None:
+        return {**account(row), "password": stored, "hash": "argon2", "hashOptions": _argon2_options(stored)}
+    name, options = _imported_options(imported)
+    return {**account(row), "password": imported.hash, "hash": name, "hashOptions": options}
 
 
 @lru_cache(maxsize=1024)
@@ -147,7 +158,7 @@ def _parameters(prefix: str) -> tuple[int, int, int]:
     return found.memory_cost, found.time_cost, found.parallelism
 
 
-def _hash_options(stored: str | None) -> JSONObject:
+def _argon2_options(stored: str | None) -> JSONObject:
     memory, iterations, lanes = 65536, 4, 3
     if stored is not None:
         try:
@@ -155,6 +166,42 @@ def _hash_options(stored: str | None) -> JSONObject:
         except InvalidHashError:
             return {"type": "argon2"}
     return {"type": "argon2", "memory_cost": memory, "time_cost": iterations, "threads": lanes}
+
+
+def _imported_options(imported: ImportedHash) -> tuple[str, JSONObject]:
+    """What the wire calls a hash and its options (contract: users-teams, 1.2), some of which say nothing about it."""
+    match imported:
+        case Argon2():
+            return "argon2", _argon2_options(imported.hash)
+        case Bcrypt():
+            return "bcrypt", {"type": "bcrypt", "cost": 8}
+        case Md5():
+            return "md5", {"type": "md5"}
+        case Sha():
+            return "sha", {"version": imported.version}
+        case Phpass():
+            return "phpass", {
+                "type": "phpass",
+                "iteration_count_log2": 8,
+                "portable_hashes": False,
+                "random_state": "",
+            }
+        case Scrypt():
+            return "scrypt", {
+                "type": "scrypt",
+                "costCpu": imported.cpu,
+                "costMemory": imported.memory,
+                "costParallel": imported.parallel,
+                "length": imported.length,
+                "salt": imported.salt,
+            }
+        case ScryptModified():
+            return "scryptMod", {
+                "type": "scryptMod",
+                "salt": imported.salt,
+                "saltSeparator": imported.separator,
+                "signerKey": imported.signer_key,
+            }
 
 
 @lru_cache(maxsize=2048)
