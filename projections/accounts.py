@@ -422,7 +422,8 @@ def newcomer(project_id: str, account_id: str, email: str, name: str, target_id:
 async def at_least(reads: Reads, project_id: str, number: int) -> bool:
     """Whether the project has this many accounts. Reads no more of them than that."""
     rows = await reads.fetch(
-        "SELECT count(*) FROM (SELECT 1 FROM accounts_v2 WHERE project_id = %s LIMIT %s) AS some", (project_id, number)
+        "SELECT count(*) FROM (SELECT 1 FROM accounts_v2 WHERE project_id = %s LIMIT %s) AS counted",
+        (project_id, number),
     )
     return bool(rows[0][0] >= number)
 
