@@ -98,6 +98,11 @@ class AccountRow(NamedTuple):
     updated_at: datetime
     accessed_at: datetime | None
 
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether there is a second factor to ask for."""
+        return self.email_verified or self.phone_verified or self.totp
+
 
 # One function per event -----------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ any event of the team (docs/decisions/0006). How many members a team has is coun
 """
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, LiteralString, NamedTuple
 
@@ -14,6 +15,8 @@ from accounts_es.domain.account import events as account_events
 from accounts_es.domain.errors import MembershipNotFound, TeamNotFound
 from accounts_es.domain.event import Recorded
 from accounts_es.domain.team import events
+from accounts_es.eventstore.listing import Asked, Attribute, Kind, Listing
+from accounts_es.eventstore.pages import page
 from accounts_es.eventstore.projection import Projection, Tx
 from accounts_es.eventstore.reads import Lookup, Reads, columns
 
@@ -285,7 +288,8 @@ TEAMS: Final = """(
     FROM teams_v1) AS teams"""
 MEMBERSHIPS: Final = """(
     SELECT team, membership_id, m.position, m.project_id, account, account_id, team_id, name AS team_name, roles,
-        invited_at, joined_at, m.created_at, m.updated_at
+        invited_at, joined_at, m.created_at, m.updated_at,
+        log.search_words(ARRAY[membership_id, account_id]) AS words
     FROM memberships_v1 AS m JOIN members_v1 USING (account) JOIN teams_v1 ON stream = team) AS memberships"""
 
 _SELECT_TEAM = f"SELECT {columns(TeamRow)} FROM {TEAMS}"
@@ -301,6 +305,11 @@ MEMBERSHIP_BY_ID = Lookup(
     sql=f"{_SELECT} JOIN unnest(%s::text[], %s::text[]) AS wanted (p, i) ON project_id = p AND membership_id = i",
     row=MembershipRow._make,
     key=lambda row: (row.project_id, row.membership_id),
+)
+MEMBERSHIP_BETWEEN = Lookup(
+    sql=f"{_SELECT} JOIN unnest(%s::text[], %s::text[]) AS wanted (t, a) ON team = t AND account = a",
+    row=MembershipRow._make,
+    key=lambda row: (row.team, row.account),
 )
 
 
@@ -337,6 +346,11 @@ def find_membership(reads: Reads, project_id: str, membership_id: str) -> Awaita
     return reads.load(MEMBERSHIP_BY_ID, (project_id, membership_id))
 
 
+def find_between(reads: Reads, team: str, account: str) -> Awaitable[MembershipRow | None]:
+    """The membership of an account in a team, both by their streams."""
+    return reads.load(MEMBERSHIP_BETWEEN, (team, account))
+
+
 async def get_membership(reads: Reads, project_id: str, membership_id: str) -> MembershipRow:
     """The membership with this id, in whatever team. Raises `MembershipNotFound`."""
     row = await find_membership(reads, project_id, membership_id)
@@ -349,3 +363,81 @@ async def member_of(reads: Reads, account: str) -> list[MemberOf]:
     """What the account of this stream is a member of, in the order the memberships began."""
     row = await reads.load(MEMBER_OF, (account,))
     return [MemberOf(*each) for each in from_json(row.memberships)] if row is not None else []
+
+
+# Lists ----------------------------------------------------------------------------------------------------------------
+
+_NEVER = "'-infinity'::timestamptz"
+_EVERY_LIST = {
+    "sequence": Attribute("position", Kind.NUMBER),
+    "created_at": Attribute("created_at", Kind.TIME, turns_ties=True),
+    "updated_at": Attribute("updated_at", Kind.TIME, turns_ties=True),
+}
+
+TEAMS_OF_PROJECT = Listing(
+    row=TeamRow._make,
+    columns=columns(TeamRow),
+    source=TEAMS,
+    scope="project_id = %s",
+    id="team_id",
+    sequence="position",
+    words="words",
+    attributes={
+        **_EVERY_LIST,
+        "id": Attribute("team_id", Kind.TEXT),
+        "name": Attribute('(lower(name) COLLATE "C")', Kind.TEXT, caseless=True),
+        "total": Attribute("total", Kind.NUMBER),
+    },
+)
+TEAMS_OF_ACCOUNT = replace(
+    TEAMS_OF_PROJECT,
+    scope="stream IN (SELECT team FROM memberships_v1 WHERE account = %s AND joined_at IS NOT NULL)",
+)
+MEMBERSHIPS_OF_TEAM = Listing(
+    row=MembershipRow._make,
+    columns=columns(MembershipRow),
+    source=MEMBERSHIPS,
+    scope="team = %s",
+    id="membership_id",
+    sequence="position",
+    words="words",
+    attributes={
+        **_EVERY_LIST,
+        "id": Attribute("membership_id", Kind.TEXT),
+        "account_id": Attribute("account_id", Kind.TEXT),
+        "team_id": Attribute("team_id", Kind.TEXT),
+        "invited_at": Attribute("invited_at", Kind.TIME),
+        "joined_at": Attribute(f"coalesce(joined_at, {_NEVER})", Kind.TIME, absent=_NEVER),
+        "confirmed": Attribute("(joined_at IS NOT NULL)", Kind.FLAG),
+        "roles": Attribute("roles", Kind.TEXTS),
+    },
+)
+MEMBERSHIPS_OF_ACCOUNT = replace(MEMBERSHIPS_OF_TEAM, scope="account = %s")
+
+
+async def list_teams(
+    reads: Reads, project_id: str, *, asked: Asked, search: str | None = None, with_total: bool = True
+) -> tuple[list[TeamRow], int]:
+    """A page of a project's teams, and how many match in all. See `pages.page`."""
+    return await page(reads, TEAMS_OF_PROJECT, (project_id,), asked, search=search, with_total=with_total)
+
+
+async def list_teams_of(
+    reads: Reads, account: str, *, asked: Asked, search: str | None = None, with_total: bool = True
+) -> tuple[list[TeamRow], int]:
+    """The same of the teams an account is a member of."""
+    return await page(reads, TEAMS_OF_ACCOUNT, (account,), asked, search=search, with_total=with_total)
+
+
+async def list_memberships(
+    reads: Reads, team: str, *, asked: Asked, search: str | None = None, with_total: bool = True
+) -> tuple[list[MembershipRow], int]:
+    """A page of a team's memberships, those only invited among them, and how many match in all."""
+    return await page(reads, MEMBERSHIPS_OF_TEAM, (team,), asked, search=search, with_total=with_total)
+
+
+async def list_memberships_of(
+    reads: Reads, account: str, *, asked: Asked, search: str | None = None, with_total: bool = True
+) -> tuple[list[MembershipRow], int]:
+    """The same of an account's memberships."""
+    return await page(reads, MEMBERSHIPS_OF_ACCOUNT, (account,), asked, search=search, with_total=with_total)

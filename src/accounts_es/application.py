@@ -9,6 +9,7 @@ import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast
 
 from accounts_es.domain.decider import Decider
@@ -49,6 +50,27 @@ class Outcome(Generic[S]):
     version: int
     state: S
     recorded: tuple[Recorded[Event], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[S, E]):
+    """A command about to be carried out on a stream, together with others."""
+
+    decider: Decider[S, E]
+    stream: str
+    decide: Callable[[S], Sequence[E]]
+
+
+def step(
+    decider: Decider[S, E],
+    stream: str,
+    command: Callable[Concatenate[S, P], Iterator[E]],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Step[S, E]:
+    """A command with its arguments."""
+    return Step(decider, stream, lambda state: tuple(command(state, *args, **kwargs)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,33 +190,54 @@ class Application:
         Messages are sent after the commit, and not at all when the command is refused or decides nothing.
         """
 
-        def decide(state: S) -> Sequence[E]:
-            return tuple(command(state, *args, **kwargs))
+        (outcome,) = await self.execute_together(meta, besides, step(decider, stream, command, *args, **kwargs))
+        return cast("Outcome[S]", outcome)
 
-        await self._turns.take(stream)
+    async def execute_together(self, meta: Metadata, besides: Besides, *steps: Step[Any, Any]) -> list[Outcome[Any]]:
+        """Commands on different streams, all of them or none: what they decide is one append.
+
+        Messages are sealed with the key of the first stream in which something happens. Raises as `execute_with`.
+        """
+        streams = sorted({each.stream for each in steps})
+        if len(streams) != len(steps):
+            raise ValueError("two commands of one append are on the same stream")
+        taken: list[str] = []
         try:
-            version, state, fresh = await self._state(decider, stream)
-            for attempt in range(MAX_ATTEMPTS):
-                try:
-                    decided = decide(state)
-                except Refusal:
-                    if fresh:
-                        raise
-                    decided = ()
-                if not decided:
-                    if fresh:
-                        return Outcome(stream, version, state)
-                    version, state, fresh = await self._refresh(decider, stream, version, state)
-                    continue
-                try:
-                    return await self._append(meta, besides, decider, stream, version, state, decided)
-                except Conflict:
-                    self._cache.drop(stream)
-                    await asyncio.sleep(random.uniform(0, min(0.002 * attempt, 0.05)))  # noqa: S311 - spreads writers, no secret
-                    version, state, fresh = await self._state(decider, stream)
-            raise GeneralResourceLocked
+            for stream in streams:
+                await self._turns.take(stream)
+                taken.append(stream)
+            return await self._decide(meta, besides, steps)
         finally:
-            self._turns.give(stream)
+            for stream in taken:
+                self._turns.give(stream)
+
+    async def _decide(self, meta: Metadata, besides: Besides, steps: Sequence[Step[Any, Any]]) -> list[Outcome[Any]]:
+        known = [await self._state(each.decider, each.stream) for each in steps]
+        for attempt in range(MAX_ATTEMPTS):
+            proven = all(fresh for _, _, fresh in known)
+            try:
+                decided = [each.decide(state) for each, (_, state, _) in zip(steps, known, strict=True)]
+            except Refusal:
+                if proven:
+                    raise
+                decided = [()]
+            if not proven and not all(decided):
+                known = [
+                    await self._refresh(each.decider, each.stream, version, state)
+                    for each, (version, state, _) in zip(steps, known, strict=True)
+                ]
+                continue
+            before = [Outcome(each.stream, *found[:2]) for each, found in zip(steps, known, strict=True)]
+            if not any(decided):
+                return before
+            try:
+                return await self._append(meta, besides, steps, before, decided)
+            except Conflict:
+                for each in steps:
+                    self._cache.drop(each.stream)
+                await asyncio.sleep(random.uniform(0, min(0.002 * attempt, 0.05)))  # noqa: S311 - spreads writers, no secret
+                known = [await self._state(each.decider, each.stream) for each in steps]
+        raise GeneralResourceLocked
 
     async def load(self, decider: Decider[S, E], stream: str) -> Outcome[S]:
         """The state of a stream as of now."""
@@ -206,39 +249,52 @@ class Application:
         self,
         meta: Metadata,
         besides: Besides,
-        decider: Decider[S, E],
-        stream: str,
-        version: int,
-        state: S,
-        decided: Sequence[E],
-    ) -> Outcome[S]:
-        events = tuple(Recorded(stream, version + nth, event, meta) for nth, event in enumerate(decided, start=1))
-        after = decider.fold(events, state)
-        held, holds = decider.claims(state), decider.claims(after)
+        steps: Sequence[Step[Any, Any]],
+        before: Sequence[Outcome[Any]],
+        decided: Sequence[Sequence[Event]],
+    ) -> list[Outcome[Any]]:
+        events = [
+            tuple(Recorded(known.stream, known.version + nth, event, meta) for nth, event in enumerate(each, start=1))
+            for known, each in zip(before, decided, strict=True)
+        ]
+        after = [
+            each.decider.fold(new, known.state) if new else known.state
+            for each, known, new in zip(steps, before, events, strict=True)
+        ]
         claims = tuple(
-            ClaimChange(meta.project, claim.kind, claim.value, stream, take=taken)
-            for taken, changed in ((True, holds - held), (False, held - holds))
-            for claim in sorted(changed)
+            change
+            for each, known, state in zip(steps, before, after, strict=True)
+            for change in _claim_changes(meta.project, each, known.state, state)
         )
+        written = [known for known, new in zip(before, events, strict=True) if new]
         # A stream begins with its key. Until both are stored the key is nobody's.
-        new_keys = ((stream, self.log.keys.create(stream)),) if version == 0 else ()
+        new_keys = tuple((each.stream, self.log.keys.create(each.stream)) for each in written if each.version == 0)
+        subject = written[0].stream
         try:
-            effects = tuple(Effect(each.kind, stream, each.model_dump_json().encode()) for each in besides.messages)
-            recorded = await self.log.append(Append(events, claims, new_keys, besides.idempotency, effects))
+            effects = tuple(Effect(each.kind, subject, each.model_dump_json().encode()) for each in besides.messages)
+            flat = tuple(recorded for each in events for recorded in each)
+            stored = iter(await self.log.append(Append(flat, claims, new_keys, besides.idempotency, effects)))
         except BaseException as error:
-            if new_keys:
+            for stream, _ in new_keys:
                 self.log.keys.forget(stream)
             match error:
                 case ClaimTaken():
-                    raise decider.taken[error.kind] from None
+                    taken = {kind: refusal for each in steps for kind, refusal in each.decider.taken.items()}
+                    raise taken[error.kind] from None
                 case KeyUsed():
                     raise GeneralIdempotencyKeyReused from None
                 case LogBusy():
                     raise GeneralServiceUnavailable from None
                 case _:
                     raise
-        self._cache.put(stream, recorded[-1].stream_version, after, decided)
-        return Outcome(stream, recorded[-1].stream_version, after, recorded)
+        outcomes: list[Outcome[Any]] = []
+        for known, state, new in zip(before, after, events, strict=True):
+            recorded = tuple(islice(stored, len(new)))
+            version = known.version + len(new)
+            if new:
+                self._cache.put(known.stream, version, state, [each.event for each in new])
+            outcomes.append(Outcome(known.stream, version, state, recorded))
+        return outcomes
 
     async def _state(self, decider: Decider[S, E], stream: str) -> tuple[int, S, bool]:
         known = self._cache.get(stream)
@@ -252,3 +308,12 @@ class Application:
             version, state = recorded[-1].stream_version, decider.fold(recorded, state)
             self._cache.put(stream, version, state, [each.event for each in recorded])
         return version, state, True
+
+
+def _claim_changes(project: str, step: Step[S, E], before: S, after: S) -> Iterator[ClaimChange]:
+    if after is before:
+        return
+    held, holds = step.decider.claims(before), step.decider.claims(after)
+    for taken, changed in ((True, holds - held), (False, held - holds)):
+        for claim in sorted(changed):
+            yield ClaimChange(project, claim.kind, claim.value, step.stream, take=taken)

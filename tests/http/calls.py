@@ -22,6 +22,7 @@ from accounts_es.http.rules import (
     Flag,
     Hostname,
     Id,
+    Key,
     Label,
     Moment,
     Number,
@@ -104,7 +105,7 @@ def good(rule: Rule) -> Any:
             return {"darkTheme": True, "language": "en"}
         case Texts():
             return [good(rule.each)]
-        case Label():
+        case Label() | Key():
             return "vip"
         case Queries():
             return None
@@ -167,6 +168,8 @@ MUST_BE_RIGHT: Final = {
     "users.updateTarget": {"identifier"},
     "account.createIdTokenSession": {"provider", "idToken", "nonce"},
     **settled.MUST_BE_RIGHT,
+    "teams.createMembership": {"userId"},
+    "teams.updateMembershipStatus": {"userId", "secret"},
 }
 """Parameters that are held against something else: no other value is right."""
 
@@ -293,6 +296,34 @@ def _came_from_google(world: World, _person: Person, call: Call) -> None:
     call.fields |= {"provider": "google", "idToken": google(world).token(email=an_email(), nonce=nonce), "nonce": nonce}
 
 
+def _has_team(world: World, _person: Person, call: Call) -> None:
+    made = world.server.operator().ask("POST", "/teams", teamId="unique()", name="The Crew")
+    call.path["teamId"] = made.json()["$id"]
+
+
+def _invites(world: World, person: Person, call: Call) -> None:
+    """Somebody by e-mail and number: an id would have to be that of the account behind them."""
+    _has_team(world, person, call)
+    del call.fields["userId"]
+
+
+def _has_member(world: World, person: Person, call: Call) -> None:
+    _has_team(world, person, call)
+    path = f"/teams/{call.path['teamId']}/memberships"
+    added = world.server.operator().ask("POST", path, userId=person.account_id, roles=["player"])
+    call.path["membershipId"] = added.json()["$id"]
+
+
+def _is_invited(world: World, person: Person, call: Call) -> None:
+    owner = world.person()
+    team = owner.ask("POST", "/teams", teamId="unique()", name="The Crew").json()
+    path = f"/teams/{team['$id']}/memberships"
+    invited = owner.ask("POST", path, email=person.email, roles=["player"], url=PAGE)
+    assert invited.status_code == 201, invited.text
+    call.path |= {"teamId": team["$id"], "membershipId": invited.json()["$id"]}
+    call.fields |= {"userId": person.account_id, "secret": world.mailbox.mail(person.email).parameters["secret"]}
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
     "account.createEmailPasswordSession": _signs_in,
     "account.updateEmail": _shows_password,
@@ -320,6 +351,17 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "account.updatePushTarget": _has_device,
     "account.deletePushTarget": _has_device,
     "users.createScryptUser": _costs_little,
+    "teams.get": _has_team,
+    "teams.updateName": _has_team,
+    "teams.delete": _has_team,
+    "teams.getPrefs": _has_team,
+    "teams.updatePrefs": _has_team,
+    "teams.listMemberships": _has_team,
+    "teams.createMembership": _invites,
+    "teams.getMembership": _has_member,
+    "teams.updateMembership": _has_member,
+    "teams.deleteMembership": _has_member,
+    "teams.updateMembershipStatus": _is_invited,
     "users.updateStatus": _is_blocked_next,
     "users.createJWT": _names_session,
     "users.createTarget": _is_device,

@@ -22,6 +22,7 @@ from accounts_es.http.rules import (
     Flag,
     Hostname,
     Id,
+    Key,
     Label,
     Moment,
     Number,
@@ -267,6 +268,8 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:
             return within, beyond
         case Label():
             return ["a" * 36, "A1"], ["a" * 37, "", "a b", "a-b", "é", "a\n"]
+        case Key():
+            return ["a" * rule.longest, "0.a_-"], ["a" * (rule.longest + 1), "", "_a", ".a", "-a", "a b", "é", "a\n"]
         case Texts():
             within, beyond = limits(rule.each)
             most = [f"l{nth}" if isinstance(rule.each, Label) else good(rule.each) for nth in range(rule.most)]

@@ -64,6 +64,7 @@ CONTRACT = {
     "account.updateMFARecoveryCodes": "PATCH /account/mfa/recovery-codes",
     "account.listIdentities": "GET /account/identities",
     "account.deleteIdentity": "DELETE /account/identities/{identityId}",
+    "account.listMemberships": "GET /account/memberships",
     "account.createPushTarget": "POST /account/targets/push",
     "account.updatePushTarget": "PUT /account/targets/{targetId}/push",
     "account.deletePushTarget": "DELETE /account/targets/{targetId}/push",

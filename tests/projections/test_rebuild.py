@@ -414,12 +414,13 @@ class History:
             case "team_prefs":
                 await self._team(stream, team_commands.update_prefs, prefs=args[0])
             case "invite":
-                secret = f"h{self.made}"
-                await self._team(stream, team_commands.invite_member, **invitation, secret_hash=secret, by=None)
+                invitation |= {"secret_hash": f"h{self.made}", "by": None}
+                await self._team(stream, team_commands.invite_member, **(invitation | (one if known else {})))
             case "add":
                 await self._team(stream, team_commands.add_member, **invitation)
             case "join":
-                await self._team(stream, team_commands.accept_invitation, **one, secret_hash=secret_hash)
+                shown = {"secret_hash": secret_hash, "accounts": {who}}
+                await self._team(stream, team_commands.accept_invitation, **one, **shown)
             case "roles":
                 await self._team(stream, team_commands.change_roles, **one, roles=args[1])
             case "leave" | "remove":

@@ -103,6 +103,18 @@ def conforms(value: object, declared: Any, where: str = "$") -> None:
 
 
 DATES: Final = frozenset(
-    {"$createdAt", "$updatedAt", "registration", "passwordUpdate", "accessedAt", "expire", "mfaUpdatedAt", "time"}
+    {
+        "$createdAt",
+        "$updatedAt",
+        "registration",
+        "passwordUpdate",
+        "accessedAt",
+        "expire",
+        "mfaUpdatedAt",
+        "time",
+        "invited",
+        "joined",
+        "userAccessedAt",
+    }
 )
 """Fields that hold a date with milliseconds and offset, or nothing."""

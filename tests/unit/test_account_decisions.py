@@ -391,6 +391,7 @@ COMMANDS = [
     (commands.add_target, {"target_id": "t", "provider_type": "push", "identifier": "i"}),
     (commands.change_target, {"target_id": "t", "identifier": "i"}),
     (commands.remove_target, {"target_id": "t"}),
+    (commands.follow_invitation, {"way": "email", "address": "walter@example.org"}),
     (commands.link_identity, {"identity_id": "i", "provider": "google", "provider_uid": "1"}),
     (commands.remove_identity, {"identity_id": "i"}),
     (commands.renew_tokens, {"identity_id": "i", "tokens": ProviderTokens()}),
@@ -426,6 +427,7 @@ IDEMPOTENT = [
     (commands.change_phone, {"phone": None, "target_id": "t"}),
     (commands.switch_mfa, {"on": True}),
     (commands.switch_mfa, {"on": False}),
+    (commands.follow_invitation, {"way": "email", "address": "walter@example.org"}),
     (commands.link_identity, {"identity_id": "i", "provider": "google", "provider_uid": "1"}),
 ]
 

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from accounts_es.domain.errors import (
+    GeneralResourceLocked,
     MembershipAlreadyConfirmed,
     MembershipNotFound,
     TeamAlreadyExists,
     TeamInvalidSecret,
+    TeamInviteMismatch,
     TeamInviteNotFound,
     TeamNotFound,
     UserUnauthorized,
@@ -33,6 +35,8 @@ from tests.support.given_when_then import team
 
 SECRET = member_invited.secret_hash
 OWNER, PLAYER, STRANGER = "account-1", "account-2", "account-3"
+
+ACCEPT: dict[str, Any] = {"membership_id": "membership", "secret_hash": SECRET, "accounts": {PLAYER}}
 
 begun = team.given(team_created, member_added)
 invited = begun.given(member_invited)
@@ -122,7 +126,7 @@ def test_owners_and_servers_may(command: Callable[..., Any], arguments: dict[str
 EVERY_COMMAND = [
     *FOR_OWNERS,
     (commands.add_member, {"membership_id": "m", "account": STRANGER, "roles": []}),
-    (commands.accept_invitation, {"membership_id": "membership", "secret_hash": SECRET}),
+    (commands.accept_invitation, ACCEPT),
 ]
 every_command = pytest.mark.parametrize(
     ("command", "arguments"), EVERY_COMMAND, ids=[each.__name__ for each, _ in EVERY_COMMAND]
@@ -152,19 +156,32 @@ def test_somebody_is_invited_and_joins_with_the_secret_once() -> None:
     story = begun.when(commands.invite_member, **INVITE, by=OWNER).then(
         MemberInvited(membership_id="new", account=PLAYER, roles=("player",), secret_hash="h" * 64)
     )
-    accept = {"membership_id": "new", "secret_hash": "h" * 64}
+    accept = {"membership_id": "new", "secret_hash": "h" * 64, "accounts": {PLAYER}}
     member = story.when(commands.accept_invitation, **accept).then(MemberJoined(membership_id="new"))
     member.when(commands.accept_invitation, **accept).then_refused(MembershipAlreadyConfirmed)
 
 
 def test_an_invitation_sent_again_keeps_its_roles_and_the_old_secret_dies() -> None:
-    renewed = invited.when(commands.invite_member, **INVITE, by=OWNER).then(
+    again = {**INVITE, "membership_id": "membership"}
+    renewed = invited.when(commands.invite_member, **again, by=OWNER).then(
         InvitationRenewed(membership_id="membership", secret_hash="h" * 64)
     )
     assert renewed.state.memberships["membership"].roles == ("player", "coach")
-    renewed.when(commands.accept_invitation, membership_id="membership", secret_hash=SECRET).then_refused(
-        TeamInvalidSecret
-    )
+    renewed.when(
+        commands.accept_invitation, membership_id="membership", secret_hash=SECRET, accounts={PLAYER}
+    ).then_refused(TeamInvalidSecret)
+
+
+def test_a_link_to_another_membership_than_the_one_there_is_must_not_go_out() -> None:
+    invited.when(commands.invite_member, **INVITE, by=OWNER).then_refused(GeneralResourceLocked)
+
+
+@pytest.mark.parametrize("accounts", [{STRANGER}, {PLAYER, STRANGER}, {"", PLAYER}, {""}])
+def test_an_invitation_is_for_one_account_whoever_else_knows_the_secret(accounts: set[str]) -> None:
+    for story in (invited, joined):
+        story.when(
+            commands.accept_invitation, membership_id="membership", secret_hash=SECRET, accounts=accounts
+        ).then_refused(TeamInviteMismatch)
 
 
 def test_a_member_is_not_invited() -> None:
@@ -181,13 +198,12 @@ def test_a_server_adds_members_without_asking() -> None:
 @pytest.mark.parametrize("secret_hash", ["", "h" * 64])
 def test_nobody_joins_with_another_secret_or_none(membership_id: str, secret_hash: str) -> None:
     for story in (invited, joined):
-        story.when(commands.accept_invitation, membership_id=membership_id, secret_hash=secret_hash).then_refused(
-            TeamInvalidSecret
-        )
+        shown = {**ACCEPT, "membership_id": membership_id, "secret_hash": secret_hash}
+        story.when(commands.accept_invitation, **shown).then_refused(TeamInvalidSecret)
 
 
 def test_a_membership_that_does_not_exist() -> None:
-    joined.when(commands.accept_invitation, membership_id="x", secret_hash=SECRET).then_refused(MembershipNotFound)
+    joined.when(commands.accept_invitation, **{**ACCEPT, "membership_id": "x"}).then_refused(MembershipNotFound)
     joined.when(commands.change_roles, membership_id="x", roles=[], by=OWNER).then_refused(MembershipNotFound)
     joined.when(commands.end_membership, membership_id="x", by=OWNER).then_refused(TeamInviteNotFound)
 
@@ -217,9 +233,9 @@ def test_an_owner_ends_any_membership_and_takes_invitations_back() -> None:
         without = story.when(commands.end_membership, membership_id="membership", by=OWNER).then(
             MemberRemoved(membership_id="membership")
         )
-        without.when(commands.accept_invitation, membership_id="membership", secret_hash=SECRET).then_refused(
-            MembershipNotFound
-        )
+        without.when(
+            commands.accept_invitation, membership_id="membership", secret_hash=SECRET, accounts={PLAYER}
+        ).then_refused(MembershipNotFound)
 
 
 def test_of_two_owners_who_remove_each_other_the_second_is_a_stranger_by_then() -> None:

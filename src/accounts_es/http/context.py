@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from accounts_es.adapters.hashing import Passwords
 from accounts_es.adapters.id_tokens import IdTokens
 from accounts_es.adapters.ids import now
 from accounts_es.adapters.jwts import Jwts
-from accounts_es.application import Application, Besides, Outcome
+from accounts_es.application import Application, Besides, Outcome, Step
 from accounts_es.domain.decider import Decider
 from accounts_es.domain.errors import UserSessionNotFound
 from accounts_es.domain.event import Event, Metadata
@@ -156,6 +156,12 @@ class Context:
         return await self.services.application.execute_with(
             self.meta(), besides, decider, stream, command, *args, **kwargs
         )
+
+    async def execute_together(self, *steps: Step[Any, Any]) -> list[Outcome[Any]]:
+        """Carry out commands on different streams, all of them or none. Raises as `execute`."""
+        besides = Besides(self.idempotency, self.messages)
+        self.idempotency, self.messages = None, ()
+        return await self.services.application.execute_together(self.meta(), besides, *steps)
 
     def send(self, message: Message) -> None:
         """Send a message once the next command has recorded something."""

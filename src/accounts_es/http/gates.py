@@ -15,7 +15,6 @@ from accounts_es.domain.errors import (
 )
 from accounts_es.domain.project import AuthMethod
 from accounts_es.http.context import Context
-from projections.accounts import AccountRow
 
 FACTORS_NEEDED: Final = 2
 
@@ -58,11 +57,6 @@ def proceed(ctx: Context) -> None:
             raise UserChallengeRequired
 
 
-def has_second_factor(account: AccountRow) -> bool:
-    """Whether there is a second factor to ask for."""
-    return account.email_verified or account.phone_verified or account.totp
-
-
 def owes_factor(ctx: Context) -> bool:
     """Whether the caller's session lacks the second factor its account asks for. A JWT has no session to lack one."""
     account, session = ctx.caller.account, ctx.caller.session
@@ -70,6 +64,6 @@ def owes_factor(ctx: Context) -> bool:
         account is not None
         and session is not None
         and account.mfa
-        and has_second_factor(account)
+        and account.has_second_factor
         and len(session.factors) < FACTORS_NEEDED
     )

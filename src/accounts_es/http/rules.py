@@ -368,6 +368,7 @@ class Texts:
         return {"type": "array", "maxItems": self.most, "items": dict(self.each.schema())}
 
 
+_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _LABEL: Final = re.compile(r"[A-Za-z0-9]{1,36}\Z")
 
 
@@ -384,6 +385,26 @@ class Label:
     def schema(self) -> Mapping[str, Any]:
         """As JSON Schema."""
         return {"type": "string", "pattern": "^[A-Za-z0-9]{1,36}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A word such as a role: characters as in an id, at most ``longest`` of them (contract: users-teams, 2.1)."""
+
+    longest: int
+
+    def parse(self, value: JsonValue) -> str:
+        """The word as sent."""
+        if not isinstance(value, str) or len(value) > self.longest or not _KEY.match(value):
+            raise Invalid(
+                f"Parameter must contain at most {self.longest} chars. Valid chars are a-z, A-Z, 0-9, period, hyphen, "
+                "and underscore. Can't start with a special char"
+            )
+        return value
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "maxLength": self.longest, "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from accounts_es.http.account import (
     id_tokens,
     identities,
     logs,
+    memberships,
     mfa,
     profile,
     recovery,
@@ -19,9 +20,12 @@ from accounts_es.http.account import (
 )
 from accounts_es.http.operation import Operation, operations_of
 from accounts_es.http.project import keys, mock_phones, platforms, policies, projects
+from accounts_es.http.teams import invitations, teams
+from accounts_es.http.teams import memberships as team_memberships
 from accounts_es.http.users import credentials as user_credentials
 from accounts_es.http.users import imported as user_imports
 from accounts_es.http.users import logs as user_logs
+from accounts_es.http.users import memberships as user_memberships
 from accounts_es.http.users import mfa as user_mfa
 from accounts_es.http.users import profile as user_profile
 from accounts_es.http.users import sessions as user_sessions
@@ -43,6 +47,7 @@ MODULES: Final = (
     mfa,
     identities,
     targets,
+    memberships,
     users,
     user_imports,
     user_profile,
@@ -52,6 +57,10 @@ MODULES: Final = (
     user_mfa,
     user_targets,
     user_logs,
+    user_memberships,
+    teams,
+    team_memberships,
+    invitations,
     projects,
     keys,
     platforms,

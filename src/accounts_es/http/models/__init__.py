@@ -15,26 +15,46 @@ from accounts_es.http.models.dates import date
 from accounts_es.http.models.health import HealthStatus, HealthVersion
 from accounts_es.http.models.logs import NAMES, TOPICS, Log, LogList, log
 from accounts_es.http.models.sessions import Session, SessionList, session
+from accounts_es.http.models.teams import (
+    EVERYTHING,
+    NAMES_AND_ID,
+    Membership,
+    MembershipList,
+    Team,
+    TeamList,
+    membership,
+    team,
+    team_prefs,
+)
 
 __all__ = [
+    "EVERYTHING",
     "NAMES",
+    "NAMES_AND_ID",
     "TOPICS",
     "Account",
     "HealthStatus",
     "HealthVersion",
     "Log",
     "LogList",
+    "Membership",
+    "MembershipList",
     "Preferences",
     "Session",
     "SessionList",
     "Target",
+    "Team",
+    "TeamList",
     "User",
     "UserList",
     "account",
     "account_body",
     "date",
     "log",
+    "membership",
     "prefs",
     "session",
+    "team",
+    "team_prefs",
     "user",
 ]

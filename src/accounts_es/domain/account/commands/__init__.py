@@ -16,6 +16,7 @@ from accounts_es.domain.account.commands.identities import (
     remove_identity,
     renew_tokens,
 )
+from accounts_es.domain.account.commands.invitations import follow_invitation
 from accounts_es.domain.account.commands.mfa import (
     add_authenticator,
     create_challenge,
@@ -56,6 +57,7 @@ __all__ = [
     "delete_session",
     "delete_sessions",
     "extend_session",
+    "follow_invitation",
     "generate_recovery_codes",
     "issue_email_verification",
     "issue_phone_verification",

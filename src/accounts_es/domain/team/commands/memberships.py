@@ -1,10 +1,12 @@
 """Who is in a team, who may join, and as what."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from accounts_es.domain.errors import (
+    GeneralResourceLocked,
     MembershipAlreadyConfirmed,
     TeamInvalidSecret,
+    TeamInviteMismatch,
     TeamInviteNotFound,
     UserUnauthorized,
 )
@@ -31,10 +33,13 @@ def invite_member(
 ) -> Iterator[TeamEvent]:
     """Let an account join with a secret; who is invited already gets another secret and keeps the roles.
 
-    Raises `TeamNotFound`, `UserUnauthorized` and `MembershipAlreadyConfirmed`.
+    Raises `TeamNotFound`, `UserUnauthorized`, `MembershipAlreadyConfirmed`, and `GeneralResourceLocked` when the link
+    on its way names another membership than the one there is.
     """
     ensure_owner(team, by, NOT_TO_INVITE)
     known = _not_confirmed(team, account)
+    if known is not None and known.membership_id != membership_id:
+        raise GeneralResourceLocked
     if known is not None:
         yield InvitationRenewed(membership_id=known.membership_id, secret_hash=secret_hash)
     else:
@@ -54,15 +59,18 @@ def add_member(team: Team, *, membership_id: str, account: str, roles: Sequence[
         yield MemberAdded(membership_id=membership_id, account=account, roles=_once(roles))
 
 
-def accept_invitation(team: Team, *, membership_id: str, secret_hash: str) -> Iterator[TeamEvent]:
-    """Join with the secret of the invitation, once.
+def accept_invitation(team: Team, *, membership_id: str, secret_hash: str, accounts: Set[str]) -> Iterator[TeamEvent]:
+    """Join with the secret of the invitation, once. ``accounts`` are all that somebody says it is for.
 
-    Raises `TeamNotFound`, `MembershipNotFound`, `TeamInvalidSecret` and `MembershipAlreadyConfirmed`.
+    Raises `TeamNotFound`, `MembershipNotFound`, `TeamInvalidSecret`, `TeamInviteMismatch` and
+    `MembershipAlreadyConfirmed`.
     """
     ensure_exists(team)
     membership = membership_in(team, membership_id)
     if not membership.secret_hash or membership.secret_hash != secret_hash:
         raise TeamInvalidSecret
+    if accounts != {membership.account}:
+        raise TeamInviteMismatch
     if membership.confirmed:
         raise MembershipAlreadyConfirmed
     yield MemberJoined(membership_id=membership_id)
