@@ -8,12 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from accounts_es.http.routes import Routes
 from accounts_es.http.table import OPERATIONS
 
 ROOT: Final = Path(__file__).parent.parent
 NODE_MODULES: Final = ROOT / "tests" / "sdk" / "node_modules"
 CALLS: Final = ROOT / "tests" / "sdk" / "calls"
 
+ROUTES: Final = Routes(OPERATIONS)
 SERVICES: Final = ("account", "users", "teams", "project")
 SDKS: Final = ("web", "node", "python")
 
@@ -88,7 +90,6 @@ def called() -> Mapping[tuple[str, str], list[str]]:
 
 
 def _table(service: str, calls: Mapping[tuple[str, str], list[str]]) -> Iterator[str]:
-    operations = {_route(each.method, path): each.id for each in OPERATIONS for path in each.paths}
     routes: dict[str, str] = {}
     has: dict[str, set[str]] = {}
     works: dict[str, int] = {}
@@ -104,7 +105,8 @@ def _table(service: str, calls: Mapping[tuple[str, str], list[str]]) -> Iterator
     yield f"\n## {service}\n\nWorking: {counts}.\n\n| Method | Operation | {' | '.join(SDKS)} |\n"
     yield "|---|---|" + "---|" * len(SDKS) + "\n"
     for name, route in sorted(routes.items()):
-        operation = f"`{operations[route]}`" if route in operations else "-"
+        found = ROUTES.find(*route.split(" "))
+        operation = f"`{found[0].id}`" if found is not None else "-"
         cells: list[str] = []
         for sdk in SDKS:
             spelled = snake(name) if sdk == "python" else name

@@ -71,6 +71,10 @@ def _labels(world: World, _person: Person, _call: "Call") -> None:
     _settings(world, "PUT", "/labels", labels=["other"])
 
 
+def _provider(_world: World, _person: Person, call: "Call") -> None:
+    call.path["providerId"] = "github"
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
     **dict.fromkeys(("project.getKey", "project.updateKey", "project.deleteKey"), _has_key),
     **{
@@ -83,6 +87,7 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "project.updateAuthMethod": _method,
     "project.updateLabels": _labels,
     "project.getPolicy": _policy,
+    **dict.fromkeys(("project.getOAuth2Provider", "project.updateOAuth2Provider"), _provider),
     **{
         f"project.update{policy}Policy": _differs("enabled")
         for policy in (

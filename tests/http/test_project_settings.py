@@ -155,3 +155,35 @@ def test_T25_settings_of_one_project_are_not_there_in_another(world: World, shop
             assert answer.status_code == 404
             assert [each.topic for each in world.log.of(answer)] == ["security.access_denied"]
     assert other.ask("GET", "/project/platforms").json()["total"] == 0
+
+
+def test_a_provider_s_secret_is_written_and_never_read(world: World, shop: Client) -> None:
+    path, secret = "/project/oauth2/google", f"their-secret-{token_hex(8)}"
+    made = shop.ask("PATCH", path, clientId="client", clientSecret=secret, prompt=["consent"], enabled=True)
+    expected = {"$id": "google", "enabled": True, "clientId": "client", "clientSecret": "", "prompt": ["consent"]}
+    assert made.json() == shop.ask("GET", path).json() == expected
+    assert shop.ask("PATCH", path, enabled=False).json() == {**expected, "enabled": False}
+    for answer in (made, shop.ask("GET", "/project/oauth2"), shop.ask("GET", "/project")):
+        assert secret not in answer.text
+    (first, second) = world.log.read("topic = 'project.provider_configured' AND project_id = %s", project_of(shop))
+    assert first.event.model_dump()["settings"] == {"client_secret": secret, "prompt": ["consent"]}
+    assert second.event.model_dump()["settings"] == first.event.model_dump()["settings"]
+    assert not world.log.connection.execute(
+        "SELECT 1 FROM log.accounts_events WHERE convert_from(state, 'UTF8') LIKE %s", (f"%{secret}%",)
+    ).fetchall()
+
+
+def test_providers_are_configured_in_their_own_words(shop: Client) -> None:
+    apple = {"serviceId": "app.example", "keyId": "K", "teamId": "T", "p8File": "-----BEGIN PRIVATE KEY-----"}
+    assert shop.ask("PATCH", "/project/oauth2/apple", **apple, clientId="ignored").json() == {
+        "$id": "apple",
+        "enabled": False,
+        **apple,
+        "p8File": "",
+    }
+    oidc = {"wellKnownURL": "https://id.example/.well-known/openid-configuration", "maxAge": 60}
+    answer = shop.ask("PATCH", "/project/oauth2/oidc", **oidc).json()
+    assert (answer["wellKnownURL"], answer["maxAge"], answer["tokenURL"]) == (oidc["wellKnownURL"], 60, "")
+    listed = shop.ask("GET", "/project/oauth2").json()
+    assert listed["total"] == len(listed["providers"]) == 43
+    assert shop.ask("PATCH", "/project/oauth2/fax", clientId="x").json()["type"] == "general_argument_invalid"

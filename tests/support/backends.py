@@ -99,6 +99,11 @@ class Backend:
         self._calls = calls
         self._as = as_
 
+    @property
+    def name(self) -> str:
+        """Of its SDK."""
+        return self._sdk.name
+
     def acting(self, **as_: str) -> "Backend":
         """The same, as somebody else: ``setKey``, ``setSession`` or ``setJWT``."""
         return Backend(self._sdk, self._calls, **as_)

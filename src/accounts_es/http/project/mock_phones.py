@@ -9,11 +9,12 @@ from accounts_es.domain.errors import (
 )
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.events import MockPhoneAdded, MockPhoneChanged, MockPhoneRemoved
-from accounts_es.eventstore.listing import FIRST_PAGE, Asked
+from accounts_es.eventstore.listing import Asked
 from accounts_es.http.context import Context
 from accounts_es.http.listing import Queries
 from accounts_es.http.models.projects import MockNumber, MockNumberList, mock_number
 from accounts_es.http.operation import operation
+from accounts_es.http.project.keys import ALL_OF_THEM
 from accounts_es.http.rules import Digits, Flag, Phone
 
 
@@ -45,7 +46,7 @@ async def create_mock_phone(
 async def list_mock_phones(
     ctx: Context,
     *,
-    queries: Annotated[Asked, Queries()] = FIRST_PAGE,
+    queries: Annotated[Asked, Queries()] = ALL_OF_THEM,
     total: Annotated[bool, Flag(loose=True)] = True,
 ) -> MockNumberList:
     """The mock phones, oldest first."""

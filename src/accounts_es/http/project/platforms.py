@@ -11,11 +11,12 @@ from accounts_es.domain.errors import (
 )
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.events import PlatformAdded, PlatformChanged, PlatformKind, PlatformRemoved
-from accounts_es.eventstore.listing import FIRST_PAGE, Asked
+from accounts_es.eventstore.listing import Asked
 from accounts_es.http.context import Context
 from accounts_es.http.listing import Queries
 from accounts_es.http.models.projects import PLATFORM_FIELDS, PlatformList, platform
 from accounts_es.http.operation import operation
+from accounts_es.http.project.keys import ALL_OF_THEM
 from accounts_es.http.rules import UNIQUE, Flag, Hostname, Id, Rule, Text
 
 Handler = Callable[..., Awaitable[dict[str, Any]]]
@@ -106,7 +107,7 @@ create_linux_platform, update_linux_platform = _creates("linux"), _updates("linu
 async def list_platforms(
     ctx: Context,
     *,
-    queries: Annotated[Asked, Queries()] = FIRST_PAGE,
+    queries: Annotated[Asked, Queries()] = ALL_OF_THEM,
     total: Annotated[bool, Flag(loose=True)] = True,
 ) -> PlatformList:
     """The platforms, oldest first."""

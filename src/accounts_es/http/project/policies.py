@@ -8,7 +8,7 @@ from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project import Project as KnownProject
 from accounts_es.domain.project.events import PolicyChanged
-from accounts_es.eventstore.listing import FIRST_PAGE, Asked
+from accounts_es.eventstore.listing import Asked
 from accounts_es.http.context import Context
 from accounts_es.http.listing import Queries
 from accounts_es.http.models.projects import (
@@ -20,6 +20,7 @@ from accounts_es.http.models.projects import (
     project,
 )
 from accounts_es.http.operation import operation
+from accounts_es.http.project.keys import ALL_OF_THEM
 from accounts_es.http.rules import Choice, Flag, Number
 
 READ: Final = ("project.policies.read", "policies.read")
@@ -33,7 +34,7 @@ Handler = Callable[..., Awaitable[Project]]
 async def list_policies(
     ctx: Context,
     *,
-    queries: Annotated[Asked, Queries()] = FIRST_PAGE,
+    queries: Annotated[Asked, Queries()] = ALL_OF_THEM,
     total: Annotated[bool, Flag(loose=True)] = True,
 ) -> PolicyList:
     """All policies, with their settings."""
