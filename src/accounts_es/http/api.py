@@ -60,6 +60,7 @@ from accounts_es.http import gates, idempotency, limits
 from accounts_es.http.callers import GUEST, caller_with_jwt, caller_with_key, caller_with_session
 from accounts_es.http.context import Context, Services
 from accounts_es.http.cookies import presented
+from accounts_es.http.impersonation import act_as
 from accounts_es.http.operation import Operation, Source
 from accounts_es.http.origins import RawHeaders, allow, is_trusted, unknown_origin
 from accounts_es.http.requests import Request
@@ -217,7 +218,11 @@ class Api:
         operation, caller = ctx.operation, ctx.caller
         if operation.scopes:
             gates.enter(ctx)
-            if caller.account is not None:
+            if operation.impersonable:
+                await act_as(ctx)
+            if ctx.caller.impersonator is not None:
+                gates.ensure_fit(ctx)
+            elif caller.account is not None:
                 await _note_access(ctx)
             elif caller.key is not None:
                 await _note_key_use(ctx, caller.key)

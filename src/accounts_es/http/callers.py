@@ -61,6 +61,8 @@ class Caller:
     session: SessionKey | None = None
     key: ApiKeyRow | None = None
     """The key, or the one an ephemeral key was made with."""
+    impersonator: AccountRow | None = None
+    """Who really calls, when ``account`` is whom they act as."""
     grant: Grant | None = None
     """What a key may give to others: its own scopes, for as long as it is good."""
 

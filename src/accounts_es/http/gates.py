@@ -33,13 +33,20 @@ METHOD_NAMES: Final[dict[AuthMethod, str]] = {
 def enter(ctx: Context) -> None:
     """Before the request is counted. Raises the first refusal that applies: scope, block, owed factor."""
     operation, caller = ctx.operation, ctx.caller
-    if caller.scopes.isdisjoint(operation.scopes):
+    looks_around = operation.for_impersonators and caller.account is not None and caller.account.impersonator
+    if caller.scopes.isdisjoint(operation.scopes) and not looks_around:
         wanted = to_json(list(operation.scopes)).decode()
         raise GeneralUnauthorizedScope(f"{caller.describe(ctx.project_id)} missing scopes ({wanted})")
-    if caller.account is not None:
-        if not caller.account.active:
+    ensure_fit(ctx)
+
+
+def ensure_fit(ctx: Context) -> None:
+    """Raises `UserBlocked` and `UserMoreFactorsRequired`."""
+    account = ctx.caller.account
+    if account is not None:
+        if not account.active:
             raise UserBlocked
-        if caller.account.mfa and not operation.mfa_pending and owes_factor(ctx):
+        if account.mfa and not ctx.operation.mfa_pending and owes_factor(ctx):
             raise UserMoreFactorsRequired
 
 

@@ -122,6 +122,10 @@ class Operation:
     """Whether a session that still owes its second factor may do this."""
     fresh_factor: bool
     """Whether the session must have shown a second factor lately."""
+    for_impersonators: bool
+    """Whether accounts that may act as others may do this without the scope."""
+    impersonable: bool
+    """Whether such an account acts as somebody else here, if the request says as whom."""
     even: bool
     """Whether an account is behind the answer must not show in its time, unless the answer opens a session."""
     limits: tuple[Limit, ...]
@@ -156,6 +160,8 @@ def operation(
     auth_method: AuthMethod | None = None,
     mfa_pending: bool = False,
     fresh_factor: bool = False,
+    for_impersonators: bool = False,
+    impersonable: bool = False,
     even: bool = False,
     limits: tuple[Limit, ...] = (),
     fields: Mapping[str, Rule] = NO_FIELDS,
@@ -197,6 +203,8 @@ def operation(
             auth_method=auth_method,
             mfa_pending=mfa_pending,
             fresh_factor=fresh_factor,
+            for_impersonators=for_impersonators,
+            impersonable=impersonable,
             even=even,
             limits=limits,
             parameters=parameters,

@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from pydantic_core import to_json
+
 from accounts_es.adapters.ids import stream_id, wire_id
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.events import AccountDeleted, SignedUp, TargetAdded
@@ -60,13 +62,24 @@ async def create(
     return models.account(await accounts.get_by_stream(ctx.reads, outcome.stream))
 
 
-@operation("GET", "/account", id="account.get", scope="account", returns=models.Account)
+@operation("GET", "/account", id="account.get", scope="account", returns=models.Account, impersonable=True)
 async def get(ctx: Context) -> bytes:
-    """The account of the caller."""
-    return models.account_body(ctx.account)
+    """The account of the caller, or of the person the caller acts as."""
+    impersonator = ctx.caller.impersonator
+    if impersonator is None:
+        return models.account_body(ctx.account)
+    return to_json({**models.account(ctx.account), "impersonatorUserId": impersonator.account_id})
 
 
-@operation("DELETE", "/account", id="account.delete", scope="account", emits=(AccountDeleted,), raises=(UserNotFound,))
+@operation(
+    "DELETE",
+    "/account",
+    id="account.delete",
+    scope="account",
+    emits=(AccountDeleted,),
+    raises=(UserNotFound,),
+    impersonable=True,
+)
 async def delete(ctx: Context) -> None:
-    """End the caller's own account, with its sessions."""
+    """End the caller's own account, or that of the person the caller acts as, with its sessions."""
     await ctx.execute(ACCOUNT, ctx.account.stream, commands.delete_account)

@@ -22,6 +22,7 @@ from accounts_es.http.operation import operation
 from accounts_es.http.policies import ADDRESS_REFUSALS, ensure_address, ensure_impersonal, ensure_strong
 from accounts_es.http.rules import UNIQUE, Email, Flag, Id, Password, Phone, Text
 from projections import accounts
+from projections.accounts import AccountRow
 
 
 @operation(
@@ -88,6 +89,7 @@ ATTRIBUTES = attributes(
     scope="users.read",
     returns=models.UserList,
     raises=(GeneralCursorNotFound, GeneralQueryInvalid, DatabaseQueryOrderNull),
+    for_impersonators=True,
 )
 async def list_users(
     ctx: Context,
@@ -100,13 +102,27 @@ async def list_users(
     rows, matching = await accounts.list_accounts(
         ctx.reads, ctx.project_id, asked=queries, search=search, with_total=total
     )
-    return {"total": matching, "users": [models.user(row) for row in rows]}
+    return {"total": matching, "users": [_seen(ctx, row) for row in rows]}
 
 
-@operation("GET", "/users/{userId}", id="users.get", scope="users.read", returns=models.User, raises=(UserNotFound,))
+@operation(
+    "GET",
+    "/users/{userId}",
+    id="users.get",
+    scope="users.read",
+    returns=models.User,
+    raises=(UserNotFound,),
+    for_impersonators=True,
+)
 async def get(ctx: Context, *, user_id: Annotated[str, Id()]) -> models.User:
     """One account."""
-    return models.user(await accounts.get(ctx.reads, ctx.project_id, user_id))
+    return _seen(ctx, await accounts.get(ctx.reads, ctx.project_id, user_id))
+
+
+def _seen(ctx: Context, row: AccountRow) -> models.User:
+    """An account as the caller may see it: hashes are for servers, not for people who may act as others."""
+    user = models.user(row)
+    return user if ctx.caller.kind == "key" else {**user, "password": None, "hashOptions": {"type": user["hash"]}}
 
 
 @operation(
