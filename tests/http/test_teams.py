@@ -387,6 +387,17 @@ def test_people_see_of_each_other_what_the_project_lets_them(world: World) -> No
     assert [seen[name] for name in FIELDS] == [owner.account_id, "Jane Roe", "", "", ""]
 
 
+def test_an_id_does_not_tell_an_address(world: World, crew: Crew, joe: Person, operator: Client) -> None:
+    invited = crew.invite(userId=joe.account_id)
+    assert [invited[name] for name in FIELDS[:3]] == [joe.account_id, "", ""]
+    changed = crew.owner.ask("PATCH", f"{crew.members}/{invited['$id']}", roles=["coach"]).json()
+    assert [changed[name] for name in FIELDS[:3]] == [joe.account_id, "", ""]
+    changed = operator.ask("PATCH", f"{crew.members}/{invited['$id']}", roles=["player"]).json()
+    assert [changed[name] for name in FIELDS[:3]] == [joe.account_id, "Jane Roe", joe.email]
+    again = crew.invite(email=joe.email)
+    assert [again[name] for name in FIELDS[:3]] == [joe.account_id, "Jane Roe", joe.email]
+
+
 def test_roles_are_changed_by_owners_and_count_at_once(world: World, crew: Crew, joe: Person) -> None:
     joes = crew.add(joe, "player")
     path = f"{crew.members}/{joes}"

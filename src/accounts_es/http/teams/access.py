@@ -9,8 +9,8 @@ from projections.teams import MembershipRow, TeamRow
 
 
 def by(ctx: Context) -> str | None:
-    """Who asks, for commands: an account's stream, or nothing for a server."""
-    return ctx.caller.account.stream if ctx.caller.account is not None else None
+    """Who asks, for commands: an account's stream, or nothing for a server. Nobody else gets as far as a command."""
+    return None if is_server(ctx) else ctx.account.stream
 
 
 def is_server(ctx: Context) -> bool:

@@ -39,7 +39,7 @@ from accounts_es.http.operation import Limit, operation
 from accounts_es.http.policies import BEGINNING_REFUSALS, ensure_may_begin
 from accounts_es.http.rules import Email, Id, Key, Phone, Text, Texts, Url
 from accounts_es.http.teams.access import by, is_server, owned
-from accounts_es.http.teams.memberships import answer
+from accounts_es.http.teams.memberships import answer, known_by
 from projections import accounts, teams
 from projections.accounts import AccountRow
 from projections.teams import TeamRow
@@ -58,6 +58,8 @@ class Invitee:
     name: str
     email: str | None
     phone: str | None
+    reached: bool = True
+    """By an address, not by the id alone."""
     begins: Step[Account, AccountEvent] | None = None
 
     @property
@@ -82,6 +84,7 @@ class Invitee:
         UserNotFound,
         UserAlreadyExists,
         MembershipAlreadyConfirmed,
+        MembershipNotFound,
         *BEGINNING_REFUSALS,
     ),
     auth_method="invites",
@@ -131,7 +134,8 @@ async def _invitee(ctx: Context, user_id: str | None, email: str | None, phone: 
     if known is not None:
         if email not in {None, known.email} or phone not in {None, known.phone}:
             raise UserAlreadyExists
-        return Invitee(known.stream, known.account_id, known.name, known.email, known.phone)
+        reached = email is not None or phone is not None
+        return Invitee(known.stream, known.account_id, known.name, known.email, known.phone, reached)
     if not is_server(ctx):
         await ensure_may_begin(ctx, email)
     stream, account_id, name = stream_id("account"), wire_id(), name or email or ""
@@ -146,7 +150,7 @@ async def _invitee(ctx: Context, user_id: str | None, email: str | None, phone: 
         email_target_id=wire_id(),
         phone_target_id=wire_id(),
     )
-    return Invitee(stream, account_id, name, email, phone, begins)
+    return Invitee(stream, account_id, name, email, phone, begins=begins)
 
 
 async def _bring_in(
@@ -167,7 +171,9 @@ async def _bring_in(
     outcome, *_ = await ctx.execute_together(joins, *begins)
     team_now: Team = outcome.state
     membership = team_now.membership_of(invitee.stream)
-    return await answer(ctx, membership.membership_id if membership is not None else "")
+    # Whom somebody reached by an address is known to them; an id alone tells no more than the project lets members see.
+    seen = models.NAMES_AND_ID if invitee.reached else known_by(ctx)
+    return await answer(ctx, membership.membership_id if membership is not None else "", seen)
 
 
 async def _invited(ctx: Context, team: TeamRow, invitee: Invitee, roles: list[str], url: str) -> Step[Team, TeamEvent]:
@@ -241,7 +247,8 @@ async def update_membership_status(
     account = await accounts.get_by_stream(ctx.reads, row.account)
     # Both whom the link names and whoever is signed in must be the one invited.
     named = row.account if user_id == row.account_id else ""
-    acting = Acting(team, membership_id, account, frozenset({named, by(ctx) or named}))
+    signed_in = ctx.caller.account.stream if ctx.caller.account is not None else named
+    acting = Acting(team, membership_id, account, frozenset({named, signed_in}))
     key = ctx.idempotency
     ways: dict[Way, str | None] = {"email": account.email, "phone": account.phone}
     for way, address in ways.items():
@@ -291,4 +298,4 @@ async def _accept(ctx: Context, acting: Acting, way: Way, address: str, secret: 
     )
     if new is not None:
         ctx.open_session(acting.account.account_id, new.secret, new.expires_at)
-    return await answer(ctx, acting.membership_id)
+    return await answer(ctx, acting.membership_id, models.NAMES_AND_ID)

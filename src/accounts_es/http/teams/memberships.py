@@ -98,7 +98,7 @@ async def update_membership(
     team = await visible(ctx, team_id)
     await membership_of(ctx, team, membership_id)
     await ctx.execute(TEAM, team.stream, commands.change_roles, membership_id=membership_id, roles=roles, by=by(ctx))
-    return await answer(ctx, membership_id)
+    return await answer(ctx, membership_id, known_by(ctx))
 
 
 @operation(
@@ -133,7 +133,15 @@ async def shown(ctx: Context, rows: Sequence[MembershipRow], seen: MembershipPri
     return [models.membership(row, account, seen) for row, account in zip(rows, found, strict=True)]
 
 
-async def answer(ctx: Context, membership_id: str) -> models.Membership:
-    """A membership as whoever has just changed it sees it."""
+def known_by(ctx: Context) -> MembershipPrivacy:
+    """What whoever has just changed a membership sees of it: whose it is, and what members see."""
+    if is_server(ctx):
+        return models.NAMES_AND_ID
+    seen = ctx.rules.policies.membership_privacy
+    return MembershipPrivacy(user_id=True, user_email=seen.user_email, user_name=seen.user_name)
+
+
+async def answer(ctx: Context, membership_id: str, seen: MembershipPrivacy) -> models.Membership:
+    """A membership that was just changed."""
     row = await teams.get_membership(ctx.reads, ctx.project_id, membership_id)
-    return (await shown(ctx, [row], models.NAMES_AND_ID))[0]
+    return (await shown(ctx, [row], seen))[0]
