@@ -126,6 +126,8 @@ def ready(world: World, operation: Operation) -> Call:
         client = person.client
     elif operation.group == "project":
         client = world.settling
+    elif operation.for_servers:
+        client = world.server.operator()
     elif not operation.scopes or GUEST_SCOPES & set(operation.scopes):
         client = world.server.client()
     else:

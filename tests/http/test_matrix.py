@@ -58,7 +58,9 @@ def each_parameter(condition: Any) -> pytest.MarkDecorator:
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=right)
 every_closed_operation = pytest.mark.parametrize(
-    "operation", [each for each in OPERATIONS if each.scopes and not GUEST_SCOPES & set(each.scopes)], ids=right
+    "operation",
+    [each for each in OPERATIONS if each.for_servers or (each.scopes and not GUEST_SCOPES & set(each.scopes))],
+    ids=right,
 )
 every_write = pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.method != "GET"], ids=right)
 
@@ -126,7 +128,7 @@ def test_T50_a_key_without_the_scope_may_not_and_that_is_recorded(
 
 @pytest.mark.parametrize(
     "operation",
-    [each for each in OPERATIONS if each.group == "users" or (each.scopes and not USER_SCOPES & set(each.scopes))],
+    [each for each in OPERATIONS if each.for_servers or (each.scopes and not USER_SCOPES & set(each.scopes))],
     ids=right,
 )
 def test_T26_a_signed_in_person_may_not_do_what_servers_do(world: World, operation: Operation) -> None:

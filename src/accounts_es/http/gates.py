@@ -33,8 +33,9 @@ METHOD_NAMES: Final[dict[AuthMethod, str]] = {
 def enter(ctx: Context) -> None:
     """Before the request is counted. Raises the first refusal that applies: scope, block, owed factor."""
     operation, caller = ctx.operation, ctx.caller
+    has_scope = not caller.scopes.isdisjoint(operation.scopes) and (caller.kind == "key" or not operation.for_servers)
     looks_around = operation.for_impersonators and caller.account is not None and caller.account.impersonator
-    if caller.scopes.isdisjoint(operation.scopes) and not looks_around:
+    if not has_scope and not looks_around:
         wanted = to_json(list(operation.scopes)).decode()
         raise GeneralUnauthorizedScope(f"{caller.describe(ctx.project_id)} missing scopes ({wanted})")
     ensure_fit(ctx)

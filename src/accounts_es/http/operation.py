@@ -139,6 +139,11 @@ class Operation:
         """The SDK's service."""
         return self.id.partition(".")[0]
 
+    @property
+    def for_servers(self) -> bool:
+        """Whether only API keys may: people have some of the scopes as well, such as sessions.write, for their own."""
+        return self.group == "users"
+
 
 OPERATION: Final = "__operation__"
 NO_FIELDS: Final[Mapping[str, Rule]] = {}
