@@ -57,11 +57,15 @@ class ProjectRow(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What a project decided about how people use it. ``mock_phones`` maps numbers to codes."""
+    """What a project decided about how people use it. ``mock_phones`` maps numbers to codes.
+
+    ``own_smtp``: its mail leaves by a server of its own.
+    """
 
     policies: Policies
     methods_off: frozenset[str]
     mock_phones: Mapping[str, str]
+    own_smtp: bool
 
 
 @lru_cache(maxsize=256)
@@ -70,7 +74,12 @@ def _rules(settings: str) -> Rules:
     policies = Policies()
     for policy, changed in stored.get("policies", {}).items():
         policies = policies.after(policy, changed)
-    return Rules(policies, frozenset(stored.get("methods_off", {})), stored.get("mock_phones", {}))
+    return Rules(
+        policies,
+        frozenset(stored.get("methods_off", {})),
+        stored.get("mock_phones", {}),
+        stored.get("smtp", {}).get("enabled", False),
+    )
 
 
 # One function per event -----------------------------------------------------------------------------------------------
@@ -169,6 +178,12 @@ def mock_phone_changed(tx: Tx, recorded: Recorded[events.MockPhoneChanged]) -> N
 def mock_phone_removed(tx: Tx, recorded: Recorded[events.MockPhoneRemoved]) -> None:
     """The number is gone."""
     _cut(tx, recorded, "mock_phones", recorded.event.number)
+
+
+@projection.on(events.SmtpConfigured)
+def smtp_configured(tx: Tx, recorded: Recorded[events.SmtpConfigured]) -> None:
+    """Whether there is one; what it is stays sealed in the log."""
+    _merge(tx, recorded, "smtp", "enabled", to_json(recorded.event.enabled).decode())
 
 
 def _merge(tx: Tx, recorded: Recorded[events.ProjectEvent], group: str, key: str, value: str) -> None:

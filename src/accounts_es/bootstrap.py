@@ -28,6 +28,7 @@ from accounts_es.http.context import Services
 from accounts_es.http.idempotency import KEPT
 from accounts_es.http.pages import MAGIC_URL, magic_url
 from accounts_es.http.table import OPERATIONS
+from accounts_es.reactors.rendering import our_wording
 from accounts_es.security import Refusals
 from accounts_es.settings import Settings
 from projections import ALL
@@ -99,6 +100,7 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
                     id_tokens=IdTokens(client),
                     operations=OPERATIONS,
                     counters=counters,
+                    wording=our_wording,
                 )
         finally:
             sweeping.cancel()

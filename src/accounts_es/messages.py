@@ -3,7 +3,8 @@
 A message is put into the outbox in the transaction of the events it follows from, sealed, and sent by a reactor.
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,8 +22,21 @@ MailTemplate = Literal[
     "phone-changed",
     "password-changed",
     "mfa-changed",
+    "smtp-test",
 ]
 SmsTemplate = Literal["login", "verification", "mfa", "invitation"]
+
+
+CUSTOM_TEMPLATES: Final[Mapping[str, MailTemplate]] = {
+    "verification": "verification",
+    "magicSession": "magic-url",
+    "recovery": "recovery",
+    "invitation": "invitation",
+    "mfaChallenge": "mfa-challenge",
+    "sessionAlert": "session-alert",
+    "otpSession": "otp",
+}
+"""The mails a project may put into words of its own, by the names it knows them by."""
 
 
 class Message(BaseModel):
@@ -44,6 +58,11 @@ class Mail(Message):
 
     template: MailTemplate
     to_name: str = ""
+    project: str = ""
+    """The project whose own server and words are to be used, if it has any."""
+    subject: str = ""
+    message: str = ""
+    """The project's words, filled in on the way out."""
 
 
 class Sms(Message):

@@ -24,6 +24,7 @@ from accounts_es.http.rules import (
     Id,
     Key,
     Label,
+    Locale,
     Moment,
     Number,
     OldPassword,
@@ -109,6 +110,8 @@ def good(rule: Rule) -> Any:
             return "vip"
         case Queries():
             return None
+        case Locale():
+            return "de"
         case Digits():
             return "1" * rule.length
         case Moment():

@@ -14,6 +14,7 @@ Prepare = Callable[[World, Person, "Call"], None]
 MUST_BE_RIGHT: Final = {
     "project.updateUserLimitPolicy": {"total"},
     "project.updatePasswordHistoryPolicy": {"total"},
+    "project.updateSMTP": {"enabled"},
 }
 """As in `tests.http.calls`."""
 
@@ -75,6 +76,18 @@ def _provider(_world: World, _person: Person, call: "Call") -> None:
     call.path["providerId"] = "github"
 
 
+def _no_server(_world: World, _person: Person, call: "Call") -> None:
+    call.fields["enabled"] = False
+
+
+def _has_smtp(world: World, _person: Person, call: "Call") -> None:
+    """As configured by a tool, which tries no server."""
+    changes = {"enabled": True, "host": "localhost", "port": 1, "sender_email": "shop@example.org"}
+    world.smtp(changes, project="settled")
+    if "templateId" in call.path:
+        call.path["templateId"] = "recovery"
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
     **dict.fromkeys(("project.getKey", "project.updateKey", "project.deleteKey"), _has_key),
     **{
@@ -87,6 +100,8 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "project.updateAuthMethod": _method,
     "project.updateLabels": _labels,
     "project.getPolicy": _policy,
+    "project.updateSMTP": _no_server,
+    **dict.fromkeys(("project.createSMTPTest", "project.updateEmailTemplate", "project.getEmailTemplate"), _has_smtp),
     **dict.fromkeys(("project.getOAuth2Provider", "project.updateOAuth2Provider"), _provider),
     **{
         f"project.update{policy}Policy": _differs("enabled")

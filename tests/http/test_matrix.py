@@ -24,6 +24,7 @@ from accounts_es.http.rules import (
     Id,
     Key,
     Label,
+    Locale,
     Moment,
     Number,
     OldPassword,
@@ -281,6 +282,8 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:
         case Queries():
             limit = json.dumps({"method": "limit", "values": [1]})
             return [[limit] * 100], [[limit] * 101, ["x" * 4097], [""], ["{}"], ["null"], ["[]"]]
+        case Locale():
+            return ["en", "pt-br"], ["", "EN", "en_GB", "english", "e", "a\x00"]
         case Digits():
             return ["0" * rule.length], [
                 "1" * (rule.length - 1),

@@ -146,6 +146,21 @@ def test_providers_are_listed(keyed: Backend) -> None:
     assert listed["total"] == len(listed["providers"]) == len(SHAPES)
 
 
+def test_smtp_and_templates(keyed: Backend, world: World) -> None:
+    said = ask(keyed, "updateSMTP", host="localhost", port=1, senderEmail="shop@example.org", enabled=False)
+    assert (said["smtpHost"], said["smtpPassword"]) == ("localhost", "")
+    assert "{{project}}" in ask(keyed, "getEmailTemplate", templateId="recovery", locale="de")["subject"]
+    world.smtp({"enabled": True})
+    try:
+        ask(keyed, "createSMTPTest", emails=["nobody@example.org"])
+        words = {"subject": "Vergessen?", "message": "<p>{{redirect}}</p>"}
+        changed = ask(keyed, "updateEmailTemplate", templateId="recovery", locale="de", **words)
+        assert changed["subject"] == "Vergessen?"
+        assert changed in ask(keyed, "listEmailTemplates")["templates"]
+    finally:
+        world.smtp({"enabled": False})
+
+
 def test_what_was_called_is_written_down(calls: Calls, world: World) -> None:
     assert world
     calls.held()

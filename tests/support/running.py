@@ -17,6 +17,7 @@ from accounts_es.bootstrap import running_application
 from accounts_es.domain.account import ACCOUNT
 from accounts_es.domain.account.commands import issue_token
 from accounts_es.domain.account.events import AccountEvent, TokenPurpose
+from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.aggregate import project_stream
 from accounts_es.domain.project.events import ProjectEvent
@@ -95,6 +96,10 @@ class World:
         """Say how people sign in with a provider."""
         defaults = {"enabled": True, "settings": {}}
         self._settle(project, commands.configure_provider, provider=provider, **{**defaults, **how})
+
+    def smtp(self, changes: JSONObject, *, project: str = "default") -> None:
+        """Configure a project's mail, without trying the server."""
+        self._settle(project, commands.configure_smtp, changes=changes)
 
     def _settle(self, project: str, command: Callable[..., Iterator[ProjectEvent]], **arguments: Any) -> None:
         async def work(app: Application) -> None:

@@ -3,8 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
+
+T = TypeVar("T")
 
 
 async def until(condition: Callable[[], bool], *, limit: float = 20.0) -> None:
@@ -13,6 +16,15 @@ async def until(condition: Callable[[], bool], *, limit: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < end, "what was waited for did not happen"
         await asyncio.sleep(0.005)
+
+
+def eventually(find: Callable[[], T], *, limit: float = 20.0) -> T:
+    """What is found once there is something; fails when there is nothing within the limit."""
+    end = time.monotonic() + limit
+    while not (found := find()):
+        assert time.monotonic() < end, "what was waited for did not come"
+        time.sleep(0.01)
+    return found
 
 
 @pytest.fixture

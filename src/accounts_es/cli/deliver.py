@@ -20,6 +20,7 @@ from accounts_es.cli.console import Trouble
 from accounts_es.cli.database import open_tool
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.reactors.outbox import Outbox
+from accounts_es.reactors.projects import projects
 from accounts_es.reactors.transports import transports
 from accounts_es.settings import Settings
 
@@ -53,7 +54,7 @@ async def _deliver(settings: Settings, conninfo: str, master: MasterKey) -> None
         # However the server ends, its delivery ends with it.
         loop.add_reader(parent.sentinel, delivering.cancel)
     with suppress(asyncio.CancelledError):
-        await Outbox(conninfo, master, transports(settings)).run()
+        await Outbox(conninfo, master, transports(settings, projects(conninfo, master))).run()
 
 
 @contextmanager

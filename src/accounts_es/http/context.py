@@ -23,7 +23,7 @@ from accounts_es.http.cookies import Credential, Jar
 from accounts_es.http.operation import Operation
 from accounts_es.http.origins import RawHeaders
 from accounts_es.http.requests import Request
-from accounts_es.messages import Message
+from accounts_es.messages import MailTemplate, Message
 from accounts_es.security import Refusals
 from accounts_es.settings import Settings
 from projections.accounts import AccountRow
@@ -49,6 +49,8 @@ class Services:
     operations: tuple[Operation, ...]
     counters: Counters | None
     """Where requests are counted; nothing when rate limits are switched off."""
+    wording: Callable[[MailTemplate, str], tuple[str, str]]
+    """Our own subject and text of a mail in a language."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,9 @@ from projections.accounts import AccountRow
 def mail(ctx: Context, template: MailTemplate, to: str, to_name: str = "", **values: str) -> None:
     """Mail this address once the next command has recorded something."""
     values = {"project": ctx.required_project.name, "user": to_name, **values}
-    ctx.send(Mail(template=template, to=to, to_name=to_name, locale=ctx.request.locale[:16], values=values))
+    project = ctx.project_id if ctx.rules.own_smtp else ""
+    locale = ctx.request.locale[:16]
+    ctx.send(Mail(template=template, to=to, to_name=to_name, locale=locale, values=values, project=project))
 
 
 def text(ctx: Context, template: SmsTemplate, to: str, **values: str) -> None:

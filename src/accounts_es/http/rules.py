@@ -327,6 +327,25 @@ class Moment:
         return {"type": "string", "format": "date-time"}
 
 
+_LOCALE: Final = re.compile(r"[a-z]{2,3}(-[a-z]{2})?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Locale:
+    """A language, or one with its region, in lower case: ``pt-br``."""
+
+    def parse(self, value: JsonValue) -> str:
+        """The locale as sent."""
+        text = _text(value)
+        if not _LOCALE.match(text):
+            raise Invalid("Value must be a valid locale, such as en or pt-br")
+        return text
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "pattern": _LOCALE.pattern.removesuffix("\\Z")}
+
+
 _HOST: Final = re.compile(
     r"(\*|(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*|\[[0-9a-f:.]+\])\Z"
 )

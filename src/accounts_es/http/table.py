@@ -19,7 +19,7 @@ from accounts_es.http.account import (
     verification,
 )
 from accounts_es.http.operation import Operation, operations_of
-from accounts_es.http.project import keys, mock_phones, platforms, policies, projects, providers
+from accounts_es.http.project import keys, mail, mock_phones, platforms, policies, projects, providers
 from accounts_es.http.teams import invitations, teams
 from accounts_es.http.teams import memberships as team_memberships
 from accounts_es.http.users import credentials as user_credentials
@@ -67,6 +67,7 @@ MODULES: Final = (
     policies,
     mock_phones,
     providers,
+    mail,
 )
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(each for module in MODULES for each in operations_of(module))

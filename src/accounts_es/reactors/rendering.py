@@ -1,5 +1,6 @@
 """Messages as people read them: the words of a language, put into one layout for mail in plain text and in HTML."""
 
+import re
 import tomllib
 from datetime import datetime
 from functools import cache
@@ -9,9 +10,11 @@ from typing import Any, Final, NamedTuple
 from babel.dates import format_datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from accounts_es.messages import Mail, Sms
+from accounts_es.messages import Mail, MailTemplate, Sms
+from accounts_es.reactors import wording
 
 FALLBACK: Final = "en"
+_WITH_CODE: Final = frozenset({"otp", "mfa-challenge"})
 _PACKAGE: Final = "accounts_es.reactors"
 _LOCALES: Final = files(_PACKAGE) / "locales"
 
@@ -37,6 +40,11 @@ def render_mail(mail: Mail) -> Rendered:
     locale = language(mail.locale)
     words, common = _words(locale)[mail.template], _words(locale)["common"]
     values = _values(mail.values, locale)
+    if mail.message:
+        named = wording.placeholders(values)
+        subject = wording.fill(mail.subject or _doubled(words["subject"]), named)
+        body = wording.page(locale, subject, wording.fill_html(mail.message, named))
+        return Rendered(subject, wording.plain(body), body)
     filled: dict[str, Any] = {
         "language": locale,
         "project": values["project"],
@@ -54,7 +62,23 @@ def render_mail(mail: Mail) -> Rendered:
     }
     html = _environment.get_template("mail.html").render(filled)
     text = _environment.get_template("mail.txt").render(filled)
+    if mail.subject:
+        return Rendered(wording.fill(mail.subject, wording.placeholders(values)), text, html)
     return Rendered(words["subject"].format_map(values), text, html)
+
+
+def our_wording(template: MailTemplate, locale: str) -> tuple[str, str]:
+    """Our subject and text of a mail, as a project would write them."""
+    words = _words(language(locale))[template]
+    what = "<p>{{otp}}</p>" if template in _WITH_CODE else '<p><a href="{{redirect}}">{{redirect}}</a></p>'
+    lines = [words["preview"], *words["lines"], *words.get("notes", ())]
+    paragraphs = [f"<p>{_doubled(line)}</p>" for line in lines]
+    middle = [] if template == "session-alert" else [what]
+    return _doubled(words["subject"]), "\n".join([*paragraphs[:2], *middle, *paragraphs[2:]])
+
+
+def _doubled(text: str) -> str:
+    return re.sub(r"\{(\w+)\}", r"{{\1}}", text)
 
 
 def render_sms(sms: Sms) -> str:

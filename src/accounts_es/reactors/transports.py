@@ -18,6 +18,7 @@ from pydantic import JsonValue
 
 from accounts_es.messages import Mail, Message, Sms
 from accounts_es.reactors.outbox import Refused, Transport
+from accounts_es.reactors.projects import LoadProject, ProjectMail
 from accounts_es.reactors.rendering import Rendered, render_mail, render_sms
 from accounts_es.settings import Settings
 
@@ -27,11 +28,12 @@ _PERMANENT: Final = range(500, 600)
 """SMTP replies that say never (RFC 5321, 4.2.1)."""
 
 
-def transports(settings: Settings) -> Mapping[str, Transport]:
-    """What each kind of message travels by, as configured."""
+def transports(settings: Settings, project: LoadProject | None = None) -> Mapping[str, Transport]:
+    """What each kind of message travels by, as configured here or, where projects can be loaded, by the project."""
     folder = settings.data / "outbox"
+    mail: Transport = Smtp(settings) if settings.smtp_host is not None else MailFiles(settings, folder)
     return {
-        Mail.kind: Smtp(settings) if settings.smtp_host is not None else MailFiles(settings, folder),
+        Mail.kind: mail if project is None else ProjectMail(settings, mail, Smtp, project),
         Sms.kind: HttpSms(settings) if settings.sms_url is not None else SmsFiles(folder),
     }
 
