@@ -16,13 +16,21 @@ from typing import Final
 from benchmarks.appends import appends
 from benchmarks.bars import bars
 from benchmarks.http import http
+from benchmarks.listing import listing
 from benchmarks.measure import Options, Report
 from benchmarks.replay import replay
 from benchmarks.report import show
 from benchmarks.startup import startup
 from benchmarks.storm import storm
 
-PARTS: Final = {"startup": startup, "http": http, "storm": storm, "appends": appends, "replay": replay}
+PARTS: Final = {
+    "startup": startup,
+    "http": http,
+    "storm": storm,
+    "appends": appends,
+    "replay": replay,
+    "listing": listing,
+}
 
 
 def _numbers(text: str) -> list[int]:
@@ -38,6 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=PARTS, action="append", help="this part; may be given several times")
     parser.add_argument("--connections", type=_numbers, metavar="N,...", help="1,16,64 unless given")
     parser.add_argument("--workers", type=_numbers, metavar="N,...", help="1,2 unless given")
+    parser.add_argument("--users", type=_numbers, metavar="FEW,MANY", help="100000,1000000 unless given")
     parser.add_argument("--rounds", type=int, help="3 unless given")
     parser.add_argument("--seconds", type=float, help="of each measurement, 1.5 unless given")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything here")
@@ -50,6 +59,7 @@ def main() -> int:
     options = Options(
         connections=given.connections or ([64] if given.quick else [1, 16, 64]),
         workers=given.workers or ([1] if given.quick else [1, 2]),
+        users=given.users or ([10_000, 100_000] if given.quick else [100_000, 1_000_000]),
         rounds=given.rounds or (1 if given.quick else 3),
         seconds=given.seconds or (1.0 if given.quick else 1.5),
     )

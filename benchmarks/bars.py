@@ -3,7 +3,7 @@
 import statistics
 from typing import Any, NamedTuple
 
-from benchmarks import appends
+from benchmarks import appends, listing
 from benchmarks.http import BARE, LIBRARY, SAVE
 from benchmarks.measure import Report
 
@@ -36,6 +36,9 @@ _LIMITS = (
     ("MiB resident, each of 2", 120.0),
     ("seconds to the first answer, new folder", 3.0),
     ("seconds to the first answer, existing folder", 3.0),
+    (listing.DEAREST[listing.KEYED], 3.0),
+    (listing.DEAREST[listing.SCAN], 15.0),
+    (listing.SPILLS, 0.0),
 )
 CONNECTIONS = 64
 

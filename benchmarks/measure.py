@@ -22,6 +22,7 @@ class Options:
 
     connections: list[int]
     workers: list[int]
+    users: list[int]
     rounds: int
     seconds: float
 

@@ -51,13 +51,12 @@ projection = Projection(
     CREATE INDEX accounts_v2_email ON accounts_v2 (project_id, coalesce(email, ''), position);
     CREATE INDEX accounts_v2_phone ON accounts_v2 (project_id, coalesce(phone, ''), position);
     CREATE INDEX accounts_v2_words ON accounts_v2 USING gin (words);
-    -- For lists: as `LISTING` writes it, then what decides between equals. Nothing that an update of the preferences
-    -- changes is indexed, so that it stays within the page of its row: there is no index on updated_at.
+    -- For lists: as `LISTING` writes it, then what decides between equals. What changes when somebody merely uses the
+    -- account (prefs, updated_at, accessed_at) has no index: with one, such an update would cost all indexes an entry.
     CREATE INDEX accounts_v2_created ON accounts_v2 (project_id, created_at, position);
     CREATE INDEX accounts_v2_name ON accounts_v2 (project_id, (lower(name) COLLATE "C"), position);
     CREATE INDEX accounts_v2_password ON accounts_v2
         (project_id, coalesce(password_updated_at, '-infinity'), position);
-    CREATE INDEX accounts_v2_accessed ON accounts_v2 (project_id, coalesce(accessed_at, '-infinity'), position);
     CREATE INDEX accounts_v2_email_verified ON accounts_v2 (project_id, email_verified, position);
     CREATE INDEX accounts_v2_phone_verified ON accounts_v2 (project_id, phone_verified, position);
     CREATE INDEX accounts_v2_blocked ON accounts_v2 (project_id, position) WHERE NOT active;

@@ -353,3 +353,35 @@ async def test_a_shuffled_list_is_the_same_list(reads: DataLoader) -> None:
     seen = [[row.account_id for row in (await accounts.list_accounts(reads, "p", asked=asked))[0]] for _ in range(3)]
     assert all(sorted(each) == sorted(row["$id"] for row in ROWS) for each in seen)
     assert len({tuple(each) for each in seen}) > 1
+
+
+# The indexes ----------------------------------------------------------------------------------------------------------
+
+SCANNED = {"updated_at", "accessed_at", "active", "impersonator", "labels"}
+"""Ordered by these, a list is read as a whole; the last cannot be ordered by."""
+
+
+@pytest.mark.parametrize("name", accounts.LISTING.attributes)
+def test_indexes_are_written_as_the_list_asks(filled: str, name: str) -> None:
+    order = f"{accounts.LISTING.attributes[name].sql}, position"
+    with psycopg.connect(filled) as owner:
+        owner.execute("SET search_path = read, log; SET enable_sort = off; SET enable_seqscan = off")
+        for project in ("project_id = 'p'", "project_id = 'p' AND version > 0"):
+            rows = owner.execute(
+                f"EXPLAIN SELECT 1 FROM accounts_v2 WHERE {project} ORDER BY {order} LIMIT 1"
+            ).fetchall()
+            # What is sorted within equals only ("Incremental Sort") begins at once, too.
+            plan = "\n".join(line for (line,) in rows).replace("->  ", "-> ")
+            assert ("-> Sort" in plan) == (name in SCANNED), plan
+
+
+def test_using_an_account_changes_nothing_that_is_indexed(filled: str) -> None:
+    with psycopg.connect(filled) as owner:
+        rows = owner.execute(
+            """SELECT DISTINCT attname FROM pg_index JOIN pg_depend ON objid = indexrelid AND refobjid = indrelid
+               JOIN pg_attribute ON attrelid = indrelid AND attnum = refobjsubid
+               WHERE indrelid = 'read.accounts_v2'::regclass"""
+        ).fetchall()
+    indexed = {name for (name,) in rows}
+    assert indexed >= {"account_id", "name", "labels", "words"}
+    assert not indexed & {"version", "updated_at", "accessed_at", "prefs"}

@@ -45,20 +45,18 @@ async def page(
         return [], 0
     keys = _keys(listing, asked)
     start = await _start(reads, listing, scope, keys, asked.cursor) if asked.cursor is not None else None
-    sql = _page(listing, scope, matching, keys, asked, start)
+    # The planner cannot tell rare words from common ones; counting can, and for rare ones never pays the list's length.
+    total = await _count(reads, listing, matching) if search is not None else None
+    sql = _page(listing, scope, matching, keys, asked, start, rare=total is not None and total < MAX_TOTAL)
     rows = [listing.row(each) for each in await reads.scan(sql.text, sql.params)]
     if asked.backwards:
         rows.reverse()
     if not with_total:
         return rows, 0
-    # A page that is not full says how many there are, so what is rare is not looked for twice.
-    if start is None and len(rows) < asked.limit and (rows or not asked.offset):
-        return rows, min(asked.offset + len(rows), MAX_TOTAL)
-    ((total,),) = await reads.scan(
-        f"SELECT count(*) FROM (SELECT 1 FROM {listing.source} WHERE {matching.text} LIMIT {MAX_TOTAL}) AS matching",
-        matching.params,
-    )
-    return rows, total
+    if total is None and start is None and len(rows) < asked.limit and (rows or not asked.offset):
+        # A page that is not full says how many there are, so what is rare is not looked for twice.
+        total = min(asked.offset + len(rows), MAX_TOTAL)
+    return rows, await _count(reads, listing, matching) if total is None else total
 
 
 class Sql(NamedTuple):
@@ -167,6 +165,14 @@ def _timed(sql: str, operator: Operator, values: tuple[Value, ...]) -> Sql:
             return Sql(begins, values)
 
 
+async def _count(reads: Reads, listing: Listing[R], matching: Sql) -> int:
+    ((total,),) = await reads.scan(
+        f"SELECT count(*) FROM (SELECT 1 FROM {listing.source} WHERE {matching.text} LIMIT {MAX_TOTAL}) AS matching",
+        matching.params,
+    )
+    return int(total)
+
+
 # Which part of it, in which order -------------------------------------------------------------------------------------
 
 
@@ -216,23 +222,25 @@ def _page(
     keys: Sequence[_Key],
     asked: Asked,
     start: tuple[Any, ...] | None,
+    *,
+    rare: bool,
 ) -> Sql:
-    """Keys first, rows after: what is sorted or passed over stays small, however much a row holds."""
+    """Keys first, rows after: what is sorted or passed over stays small, however much a row holds.
+
+    What is known to be ``rare`` is found first and then ordered, not met by walking along the order.
+    """
     where = matching if start is None else _joined([matching, _after(keys, start)], " AND ")
+    names = [*(f"page_{nth}" for nth in range(len(keys) - 1)), "page_end"]
+    selected = ", ".join(f"{key.sql} AS {name}" for key, name in zip(keys, names, strict=True))
+    order = ", ".join(f"{name} {'DESC' if key.descending else 'ASC'}" for key, name in zip(keys, names, strict=True))
     if asked.shuffled:
-        selected, order = [f"{listing.sequence} AS page_end"], "random()"
-        shown = "random()"
-    else:
-        names = [f"page_{nth}" for nth in range(len(keys) - 1)] + ["page_end"]
-        selected = [f"{key.sql} AS {name}" for key, name in zip(keys, names, strict=False)]
-        directions = ["DESC" if key.descending else "ASC" for key in keys]
-        order = ", ".join(f"{key.sql} {way}" for key, way in zip(keys, directions, strict=True))
-        shown = ", ".join(f"{name} {way}" for name, way in zip(names, directions, strict=True))
+        order = "random()"
+    fence = "OFFSET 0" if rare else ""
     return Sql(
         f"""SELECT {listing.columns} FROM (
-                SELECT {", ".join(selected)} FROM {listing.source} WHERE {where.text}
+                SELECT * FROM (SELECT {selected} FROM {listing.source} WHERE {where.text} {fence}) AS found
                 ORDER BY {order} LIMIT %s::bigint OFFSET %s::bigint
-            ) AS page JOIN {listing.source} ON {listing.sequence} = page_end AND {listing.scope} ORDER BY {shown}""",
+            ) AS page JOIN {listing.source} ON {listing.sequence} = page_end AND {listing.scope} ORDER BY {order}""",
         (*where.params, asked.limit, asked.offset, *scope),
     )
 
