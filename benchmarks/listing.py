@@ -137,6 +137,7 @@ QUESTIONS: Final = (
     _page("by accessedAt, by cursor", SCAN, ("orderDesc", "accessedAt"), ("cursorAfter", None, "user5")),
     _page("by $id, deep by cursor", KEYED, ("orderAsc", "$id"), _DEEP),
     _page("by $updatedAt", SCAN, ("orderDesc", "$updatedAt")),
+    _page("by $updatedAt, deep page by offset", SCAN, ("orderDesc", "$updatedAt"), ("offset", None, "{n}")),
     _page("by status", SCAN, ("orderAsc", "status")),
     _page("by name and email", KEYED, ("orderDesc", "name"), ("orderAsc", "email"), _DEEP),
     _page("shuffled", SCAN, ("orderRandom", None)),

@@ -115,3 +115,20 @@ async def test_after_the_end_reads_are_refused_and_do_not_wait_for_ever(log: Eve
         await asyncio.wait_for(log.reads.load(SLOW, (1,)), 5)
     with pytest.raises(ReadsClosed):
         await asyncio.wait_for(log.reads.fetch("SELECT 1"), 5)
+    with pytest.raises(psycopg.OperationalError):
+        await asyncio.wait_for(log.reads.scan("SELECT 1"), 5)
+
+
+async def test_nobody_waits_for_a_scan(log: EventLog) -> None:
+    scans = [asyncio.create_task(log.reads.scan("SELECT pg_sleep(0.5)")) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    assert await accounts.find(log.reads, "default", "nobody") is None
+    assert not any(each.done() for each in scans)
+    await asyncio.gather(*scans)
+
+
+async def test_a_scan_changes_nothing_and_outlives_its_connection(log: EventLog, database: str) -> None:
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        await log.reads.scan("DELETE FROM read.accounts_v2")
+    rows(database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE %s", "DELETE FROM read%")
+    assert await log.reads.scan("SELECT 1") == [(1,)]

@@ -45,8 +45,9 @@ async def page(
         return [], 0
     keys = _keys(listing, asked)
     start = await _start(reads, listing, scope, keys, asked.cursor) if asked.cursor is not None else None
-    # The planner cannot tell rare words from common ones; counting can, and for rare ones never pays the list's length.
-    total = await _count(reads, listing, matching) if search is not None else None
+    # The planner cannot tell rare words and labels from common ones; counting can, and costs no more than they are many.
+    unsure = search is not None or any(map(_is_unsure, asked.filters))
+    total = await _count(reads, listing, matching) if unsure else None
     sql = _page(listing, scope, matching, keys, asked, start, rare=total is not None and total < MAX_TOTAL)
     rows = [listing.row(each) for each in await reads.scan(sql.text, sql.params)]
     if asked.backwards:
@@ -163,6 +164,12 @@ def _timed(sql: str, operator: Operator, values: tuple[Value, ...]) -> Sql:
             return Sql(ends, values)
         case _:
             return Sql(begins, values)
+
+
+def _is_unsure(asked: Filter) -> bool:
+    if isinstance(asked, Condition):
+        return asked.attribute.kind is Kind.TEXTS and not asked.negated
+    return any(map(_is_unsure, asked.filters))
 
 
 async def _count(reads: Reads, listing: Listing[R], matching: Sql) -> int:
