@@ -303,6 +303,7 @@ QUESTIONS = st.builds(
     backwards=st.booleans(),
 )
 
+MISSING = {"method": "orderAsc", "attribute": "email"}
 by_the_thousand = settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -311,6 +312,7 @@ by_the_thousand = settings(max_examples=600, suppress_health_check=[HealthCheck.
 @example(Question([], [], 1, 0, "nobody", backwards=False))
 @example(Question([], [{"method": "orderDesc", "attribute": "email"}], 80, 0, ROWS[9]["$id"], backwards=False))
 @example(Question([], [{"method": "orderDesc", "attribute": "status"}], 80, 0, ROWS[9]["$id"], backwards=True))
+@example(Question([], [{"method": "orderAsc", "attribute": "$sequence"}, MISSING], 9, 0, "A0", backwards=False))
 async def test_a_page_is_what_python_finds(reads: DataLoader, question: Question) -> None:
     asked = Queries(ATTRIBUTES).parse([*question.texts()])
     expected = page_of(question)

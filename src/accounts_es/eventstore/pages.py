@@ -45,7 +45,7 @@ async def page(
         return [], 0
     keys = _keys(listing, asked)
     start = await _start(reads, listing, scope, keys, asked.cursor) if asked.cursor is not None else None
-    # The planner cannot tell rare words and labels from common ones; counting can, and costs no more than they are many.
+    # The planner cannot tell rare words and labels from common ones. Counting can, and costs little for rare ones.
     unsure = search is not None or any(map(_is_unsure, asked.filters))
     total = await _count(reads, listing, matching) if unsure else None
     sql = _page(listing, scope, matching, keys, asked, start, rare=total is not None and total < MAX_TOTAL)
@@ -193,14 +193,12 @@ class _Key(NamedTuple):
 
 
 def _keys(listing: Listing[R], asked: Asked) -> list[_Key]:
-    """The keys of the order. The last is the sequence, so no two rows are equal."""
+    """The keys of the order. The sequence is among them, so no two rows are equal."""
     keys: dict[str, _Key] = {}
     for order in asked.orders:
         attribute = order.attribute
         turned = order.descending != asked.backwards
         keys.setdefault(attribute.sql, _Key(attribute.sql, attribute.kind.value, attribute.absent, turned))
-        if attribute.sql == listing.sequence:
-            break
     first = asked.orders[0] if asked.orders else None
     down = first is not None and first.attribute.turns_ties and first.descending
     keys.setdefault(listing.sequence, _Key(listing.sequence, "bigint", None, down != asked.backwards))
@@ -237,7 +235,7 @@ def _page(
     What is known to be ``rare`` is found first and then ordered, not met by walking along the order.
     """
     where = matching if start is None else _joined([matching, _after(keys, start)], " AND ")
-    names = [*(f"page_{nth}" for nth in range(len(keys) - 1)), "page_end"]
+    names = ["page_end" if key.sql == listing.sequence else f"page_{nth}" for nth, key in enumerate(keys)]
     selected = ", ".join(f"{key.sql} AS {name}" for key, name in zip(keys, names, strict=True))
     order = ", ".join(f"{name} {'DESC' if key.descending else 'ASC'}" for key, name in zip(keys, names, strict=True))
     if asked.shuffled:
