@@ -29,9 +29,13 @@ class Visitor:
 
     def account(self, method: str, *positional: Any, **params: Any) -> Any:
         """A method of the SDK's Account. Raises `Refused`."""
+        return self.call("Account", method, *positional, **params)
+
+    def call(self, service: str, method: str, *positional: Any, **params: Any) -> Any:
+        """A method of any service of the SDK. Raises `Refused`."""
         given = [*positional, *([params] if params else [])]
-        answer = self._browser.tell(order="call", who=self._who, service="Account", method=method, params=given)
-        self._calls.add("web", "account", method)
+        answer = self._browser.tell(order="call", who=self._who, service=service, method=method, params=given)
+        self._calls.add("web", service, method)
         return answer
 
     def run(self, code: str) -> Any:
