@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from benchmarks.access import access
 from benchmarks.appends import appends
 from benchmarks.bars import bars
 from benchmarks.http import http
@@ -27,6 +28,7 @@ PARTS: Final = {
     "startup": startup,
     "http": http,
     "storm": storm,
+    "access": access,
     "appends": appends,
     "replay": replay,
     "listing": listing,

@@ -1,5 +1,6 @@
 """The server under test: the real command, its people, and the requests that exercise it."""
 
+import base64
 import json
 import secrets
 import sys
@@ -46,6 +47,11 @@ class Target:
             email = f"{secrets.token_hex(8)}@example.com"
             self._call("/users", {"userId": "unique()", "email": email, "password": PASSWORD})
             self.signers.append(email)
+
+    def account_of(self, secret: str) -> str:
+        """Whose session it is."""
+        account_id: str = json.loads(base64.b64decode(secret))["id"]
+        return account_id
 
     def _call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(

@@ -125,6 +125,14 @@ def find(reads: Reads, project_id: str, resource_type: str, resource_id: str) ->
     return reads.load(BY_ID, (project_id, resource_type, resource_id))
 
 
+async def get_by_stream(reads: Reads, stream: str) -> ResourceRow:
+    """The resource of this stream. Raises `ResourceNotFound`."""
+    rows = await reads.fetch(f"{_SELECT} WHERE stream = %s", (stream,))
+    if not rows:
+        raise ResourceNotFound
+    return ResourceRow._make(rows[0])
+
+
 async def get(reads: Reads, project_id: str, resource_type: str, resource_id: str) -> ResourceRow:
     """The resource. Raises `ResourceNotFound`."""
     row = await find(reads, project_id, resource_type, resource_id)

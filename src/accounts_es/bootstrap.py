@@ -3,14 +3,14 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import httpx
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from accounts_es.adapters.hashing import Passwords
@@ -23,10 +23,10 @@ from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.migrate import migrate
 from accounts_es.eventstore.rebuild import fill
+from accounts_es.http import pages
 from accounts_es.http.api import Api
 from accounts_es.http.context import Services
 from accounts_es.http.idempotency import KEPT
-from accounts_es.http.pages import MAGIC_URL, magic_url
 from accounts_es.http.table import OPERATIONS
 from accounts_es.reactors.rendering import our_wording
 from accounts_es.security import Refusals
@@ -128,8 +128,10 @@ async def _sweep(event_log: EventLog, counters: Counters | None) -> None:
 class Server(Starlette):
     """Starlette without its middleware: the API answers every request itself, failures included."""
 
-    def __init__(self, lifespan: Callable[["Server"], AbstractAsyncContextManager[None]]) -> None:
-        super().__init__(lifespan=lifespan, routes=[Route(MAGIC_URL, magic_url)])
+    def __init__(
+        self, lifespan: Callable[["Server"], AbstractAsyncContextManager[None]], routes: Sequence[BaseRoute]
+    ) -> None:
+        super().__init__(lifespan=lifespan, routes=routes)
         self.router.redirect_slashes = False
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -163,4 +165,4 @@ def application(parts: ServerParts) -> Server:
             gc.set_threshold(*_COLLECT)
             yield
 
-    return Server(lifespan)
+    return Server(lifespan, pages.routes(parts.settings.public_url))

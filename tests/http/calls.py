@@ -11,6 +11,7 @@ import pyotp
 
 from accounts_es.adapters.ids import wire_id
 from accounts_es.domain.account import commands
+from accounts_es.http.access.rules import Entities, Entity, Permissions
 from accounts_es.http.callers import GUEST_SCOPES
 from accounts_es.http.listing import Queries
 from accounts_es.http.operation import Operation, Parameter, Source
@@ -108,6 +109,12 @@ def good(rule: Rule) -> Any:
             return [good(rule.each)]
         case Label() | Key():
             return "vip"
+        case Permissions():
+            return ['read("any")', 'write("users/verified")']
+        case Entity():
+            return dict.fromkeys(rule.names, "read")
+        case Entities():
+            return []
         case Queries():
             return None
         case Locale():
@@ -135,7 +142,13 @@ def ready(world: World, operation: Operation) -> Call:
         client = world.server.client()
     else:
         client = world.server.operator()
-    known = {"userId": person.account_id, "sessionId": person.session_id, "type": "totp"}
+    known = {
+        "userId": person.account_id,
+        "sessionId": person.session_id,
+        "type": "totp",
+        "resourceType": "notes",
+        "resourceId": wire_id(),
+    }
     path = {each.wire: known.get(each.wire, "") for each in operation.parameters if each.source is Source.PATH}
     fields = {each.wire: good(each.rule) for each in operation.parameters if each.source is not Source.PATH}
     call = Call(operation, client, path, {name: value for name, value in fields.items() if value is not None})
@@ -147,6 +160,9 @@ def ready(world: World, operation: Operation) -> Call:
 # What must have happened before ---------------------------------------------------------------------------------------
 
 MUST_BE_RIGHT: Final = {
+    "access.evaluate": {"subject", "action", "resource"},
+    "access.evaluateAll": {"subject", "action", "resource", "evaluations", "options"},
+    "access.forward": {"role", "resourceType", "resourceId", "action"},
     "account.createEmailPasswordSession": {"email", "password"},
     "account.updateEmail": {"password"},
     "account.updatePhone": {"password"},
@@ -329,6 +345,27 @@ def _is_invited(world: World, person: Person, call: Call) -> None:
     call.fields |= {"userId": person.account_id, "secret": world.mailbox.mail(person.email).parameters["secret"]}
 
 
+def _has_resource(world: World, _person: Person, call: Call) -> None:
+    path = "/resources/{resourceType}/{resourceId}".format(**{"resourceId": wire_id(), **call.path})
+    made = world.server.operator().ask("PUT", path, permissions=['read("any")'])
+    assert made.status_code == 200
+    call.fields.pop("total", None)
+
+
+def _asks_about_resource(world: World, person: Person, call: Call) -> None:
+    resource = {"type": "notes", "id": wire_id()}
+    made = world.server.operator().ask("PUT", f"/resources/notes/{resource['id']}", permissions=['read("any")'])
+    assert made.status_code == 200
+    call.client = world.server.operator()
+    call.fields |= {"subject": {"type": "user", "id": person.account_id}, "resource": resource}
+
+
+def _is_let_through(world: World, person: Person, call: Call) -> None:
+    _has_resource(world, person, Call(call.operation, call.client, call.path | {"resourceType": "notes"}))
+    call.client = person.client
+    call.fields = {"role": "users"}
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
     "account.createEmailPasswordSession": _signs_in,
     "account.updateEmail": _shows_password,
@@ -367,6 +404,12 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "teams.updateMembership": _has_member,
     "teams.deleteMembership": _has_member,
     "teams.updateMembershipStatus": _is_invited,
+    "access.getResource": _has_resource,
+    "access.listResources": _has_resource,
+    "access.release": _has_resource,
+    "access.evaluate": _asks_about_resource,
+    "access.evaluateAll": _asks_about_resource,
+    "access.forward": _is_let_through,
     "users.updateStatus": _is_blocked_next,
     "users.createJWT": _names_session,
     "users.createTarget": _is_device,

@@ -14,6 +14,8 @@ WITH_IDS = [
     each
     for each in OPERATIONS
     if any(one.source is Source.PATH and isinstance(one.rule, Id) for one in each.parameters)
+    # These name what need not be there.
+    and each.id not in {"access.protect", "access.listResources"}
 ]
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from accounts_es.http.access.rules import Entities, Entity, Permissions
 from accounts_es.http.callers import ALL_KEY_SCOPES, GUEST_SCOPES, USER_SCOPES
 from accounts_es.http.listing import Queries
 from accounts_es.http.operation import Operation, Parameter, Source
@@ -194,8 +195,10 @@ def of_another_type(rule: Rule) -> list[Any]:
     match rule:
         case Flag():
             taken = {bool}
-        case Texts() | Queries():
+        case Texts() | Queries() | Permissions() | Entities():
             taken = {list}
+        case Entity():
+            taken = set() if rule.names else {dict}
         case Prefs():
             taken = {dict}
         case Number():
@@ -220,6 +223,22 @@ def token_int(digits: int) -> str:
 def limits(rule: Rule) -> tuple[list[Any], list[Any]]:
     """Values just within the rule, and values just beyond it. Lengths count characters, not bytes, unless noted."""
     match rule:
+        case Permissions():
+            many = [f'read("label:l{nth}")' for nth in range(100)]
+            beyond = [[*many, 'read("any")'], ["*"], ["read"], ['admin("any")'], [1], 'read("any")', ['read("user:")']]
+            return [[], many], [*beyond, ['create("any")']]
+        case Entity():
+            full = dict.fromkeys(rule.names, "a" * 255)
+            long = [{**full, name: "a" * 256} for name in rule.names]
+            without = [{key: text for key, text in full.items() if key != name} for name in rule.names]
+            return [full, {**full, "properties": {"deep": [1]}}], [
+                *long,
+                *without,
+                *([{}] if rule.names else []),
+                [full],
+            ]
+        case Entities():
+            return [[]], [[{}] * (rule.most + 1), ["a"], [1], {}]
         case Text():
             within = [token_hex(8) + "é" * (rule.longest - 16), "a" * rule.shortest]
             beyond = ["é" * (rule.longest + 1), *([""] if rule.shortest else []), "a\x00b"]

@@ -352,3 +352,7 @@ class ResourceNotFound(Refusal, status=404):
 
 class ResourceAlreadyExists(Refusal, status=409):
     """A resource with this type and ID exists already."""
+
+
+class AccessForbidden(Refusal, status=403):
+    """The caller is known, and may not do this."""

@@ -15,8 +15,15 @@ from projections.accounts import AccountRow
 from projections.api_keys import ApiKeyRow
 from projections.sessions import SessionKey
 
-GUEST_SCOPES: Final = frozenset({"global", "public", "sessions.write", "health.read"})
-USER_SCOPES: Final = GUEST_SCOPES | {"account", "teams.read", "teams.write", "targets.read", "targets.write"}
+GUEST_SCOPES: Final = frozenset({"global", "public", "sessions.write", "health.read", "access.read", "resources.read"})
+USER_SCOPES: Final = GUEST_SCOPES | {
+    "account",
+    "teams.read",
+    "teams.write",
+    "targets.read",
+    "targets.write",
+    "resources.write",
+}
 KEY_SCOPES: Final = frozenset({"global", "health.read"})
 """What every key may do besides its own scopes."""
 
@@ -45,6 +52,9 @@ ALL_KEY_SCOPES: Final = (
     "mocks.write",
     "templates.read",
     "templates.write",
+    "resources.read",
+    "resources.write",
+    "access.read",
     "health.read",
 )
 """The scopes a key can be given. ``policies.*`` is the old name of ``project.policies.*``."""

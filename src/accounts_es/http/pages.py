@@ -1,9 +1,10 @@
-"""The one page of this server: where a magic link leads that names no page of an application."""
+"""What this server answers outside of its API: where a magic link leads that names no page, and how to find things."""
 
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
 
 MAGIC_URL: Final = "/auth/magic-url"
 
@@ -52,3 +53,24 @@ _HEADERS: Final = {
 async def magic_url(_request: Request) -> Response:
     """The page; what the link says stays in the browser."""
     return HTMLResponse(_PAGE, headers=_HEADERS)
+
+
+AUTHZEN: Final = "/.well-known/authzen-configuration"
+"""OpenID AuthZEN Authorization API 1.0, 9: where decisions are to be had."""
+
+
+def routes(public_url: str | None) -> list[Route]:
+    """The routes of this file; ``public_url`` is where clients reach the server, if a proxy stands in front of it."""
+
+    async def authzen(request: Request) -> Response:
+        root = (public_url or str(request.base_url)).rstrip("/").removesuffix("/v1")
+        return JSONResponse(
+            {
+                "policy_decision_point": root,
+                "access_evaluation_endpoint": f"{root}/v1/access/v1/evaluation",
+                "access_evaluations_endpoint": f"{root}/v1/access/v1/evaluations",
+            },
+            headers={"x-content-type-options": "nosniff"},
+        )
+
+    return [Route(MAGIC_URL, magic_url), Route(AUTHZEN, authzen)]

@@ -3,6 +3,7 @@
 from typing import Final
 
 from accounts_es.http import health
+from accounts_es.http.access import evaluations, forward, resources
 from accounts_es.http.account import (
     accounts,
     credentials,
@@ -68,6 +69,9 @@ MODULES: Final = (
     mock_phones,
     providers,
     mail,
+    resources,
+    evaluations,
+    forward,
 )
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(each for module in MODULES for each in operations_of(module))

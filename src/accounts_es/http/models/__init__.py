@@ -1,5 +1,6 @@
 """What the API answers: the models of the wire (contract: users-teams, part 6) and how rows become them."""
 
+from accounts_es.http.models.access import Decision, Decisions, Resource, ResourceList, resource
 from accounts_es.http.models.accounts import (
     Account,
     Preferences,
@@ -33,6 +34,8 @@ __all__ = [
     "NAMES_AND_ID",
     "TOPICS",
     "Account",
+    "Decision",
+    "Decisions",
     "HealthStatus",
     "HealthVersion",
     "Log",
@@ -40,6 +43,8 @@ __all__ = [
     "Membership",
     "MembershipList",
     "Preferences",
+    "Resource",
+    "ResourceList",
     "Session",
     "SessionList",
     "Target",
@@ -53,6 +58,7 @@ __all__ = [
     "log",
     "membership",
     "prefs",
+    "resource",
     "session",
     "team",
     "team_prefs",
