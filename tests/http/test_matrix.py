@@ -220,7 +220,7 @@ def token_int(digits: int) -> str:
     return f"{int(token_hex(12), 16) % 10**digits:0{digits}}"
 
 
-def limits(rule: Rule) -> tuple[list[Any], list[Any]]:
+def limits(rule: Rule) -> tuple[list[Any], list[Any]]:  # noqa: PLR0915 - one case per rule
     """Values just within the rule, and values just beyond it. Lengths count characters, not bytes, unless noted."""
     match rule:
         case Permissions():
