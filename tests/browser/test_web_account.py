@@ -1,6 +1,6 @@
 """Every method of the official web SDK's Account, in stories of people with a real browser."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any
@@ -12,6 +12,7 @@ from accounts_es.adapters.ids import wire_id
 from accounts_es.domain.account import commands
 from tests.browser.people import Visitor, query_of
 from tests.support.calls import Calls
+from tests.support.issuer import CLIENT, Issuer, issuing
 from tests.support.running import PASSWORD, World, a_phone, an_email
 from tests.support.script import Refused
 from tests.support.server import Client
@@ -103,6 +104,23 @@ def test_a_secret_made_by_a_server(visitor: Visitor, operator: Client) -> None:
     token = operator.ask("POST", "/account/tokens/magic-url", userId="unique()", email=email).json()
     visitor.account("createSession", userId=token["userId"], secret=token["secret"])
     assert visitor.account("get")["email"] == email
+
+
+@pytest.fixture(scope="module")
+def issuer(world: World) -> Iterator[Issuer]:
+    """A provider that the default project takes ID tokens of."""
+    with issuing() as running:
+        settings = {"client_id": CLIENT, "native_enabled": True, "settings": running.settings}
+        world.provider("google", project="default", enabled=False, **settings)
+        yield running
+
+
+def test_an_id_token_of_a_provider(visitor: Visitor, issuer: Issuer) -> None:
+    email = an_email()
+    session = visitor.account("createIdTokenSession", provider="google", idToken=issuer.token(email=email))
+    assert (session["provider"], session["secret"]) == ("google", "")
+    assert visitor.account("get")["email"] == email
+    assert [each["providerEmail"] for each in visitor.account("listIdentities")["identities"]] == [email]
 
 
 def test_a_nobody_becomes_somebody_by_an_address(visitor: Visitor) -> None:

@@ -1,5 +1,6 @@
 """Every method of Account that the official server SDKs have: a backend signs people in and acts for them (SSR)."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from secrets import token_hex
 
@@ -10,6 +11,7 @@ from accounts_es.adapters.ids import wire_id
 from accounts_es.domain.account import commands
 from tests.support.backends import Backend
 from tests.support.calls import Calls
+from tests.support.issuer import CLIENT, Issuer, issuing
 from tests.support.running import PASSWORD, World, a_phone, an_email
 from tests.support.script import Refused
 
@@ -57,6 +59,23 @@ def test_by_code_in_a_text_message(keyed: Backend, world: World, method: str) ->
     token = keyed.account("createPhoneToken", userId="unique()", phone=phone)
     session = keyed.account(method, userId=token["userId"], secret=world.mailbox.text(phone))
     assert keyed.acting(setSession=session["secret"]).account("get")["phone"] == phone
+
+
+@pytest.fixture(scope="module")
+def issuer(world: World) -> Iterator[Issuer]:
+    """A provider that the default project takes ID tokens of."""
+    with issuing() as running:
+        settings = {"client_id": CLIENT, "native_enabled": True, "settings": running.settings}
+        world.provider("google", project="default", enabled=False, **settings)
+        yield running
+
+
+def test_by_an_id_token_of_a_provider(keyed: Backend, issuer: Issuer) -> None:
+    if not keyed.has("createIdTokenSession"):
+        pytest.skip("this SDK does not have it")
+    email = an_email()
+    session = keyed.account("createIdTokenSession", provider="google", idToken=issuer.token(email=email))
+    assert keyed.acting(setSession=session["secret"]).account("get")["email"] == email
 
 
 def test_a_nobody_becomes_somebody(keyed: Backend) -> None:
