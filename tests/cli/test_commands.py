@@ -90,6 +90,50 @@ def test_projects_are_created_and_listed(server: Server) -> None:
     assert page.ask("GET", "/account").headers["access-control-allow-origin"] == "https://shop.example.com"
 
 
+def test_projects_are_set_up(server: Server, tmp_path: Path) -> None:
+    def project(*words: str) -> "subprocess.CompletedProcess[str]":
+        done = command(server, "projects", *words)
+        assert "Traceback" not in done.stderr
+        return done
+
+    operator = server.operator()
+    assert project("policies", "set", "password-strength", "min=12", "number=true").returncode == 0
+    assert 'password-strength\t{"min":12,' in project("policies", "show").stdout
+    assert operator.ask("GET", "/project/policies/password-strength").json()["number"] is True
+    assert "session-limit cannot be" in project("policies", "set", "session-limit", "total=-1").stderr
+    assert "there is no setting" in project("policies", "set", "session-limit", "size=1").stderr
+    assert "cannot be 'many'" in project("policies", "set", "session-limit", "total=many").stderr
+
+    assert project("methods", "off", "anonymous").returncode == 0
+    refused = server.client().ask("POST", "/account/sessions/anonymous")
+    assert refused.json()["type"] == "user_auth_method_unsupported"
+    assert project("methods", "on", "anonymous").returncode == 0
+    assert "there is no method 'fax'" in project("methods", "off", "fax").stderr
+
+    platform = project("platforms", "add", "com.example.app", "--kind", "android", "--name", "App").stdout.strip()
+    assert f"{platform}\tandroid\tApp\tcom.example.app" in project("platforms", "list").stdout
+    assert project("platforms", "remove", platform).returncode == 0
+    assert project("platforms", "remove", platform).returncode == 1
+
+    secret = tmp_path / "secret"
+    secret.write_text("their-secret\n")
+    given = ("--client-id", "client", "--secret-file", str(secret), "--with", "tenant=common", "--on")
+    assert project("providers", "set", "microsoft", *given).returncode == 0
+    answer = operator.ask("GET", "/project/oauth2/microsoft").json()
+    assert (answer["enabled"], answer["applicationId"], answer["tenant"]) == (True, "client", "common")
+    assert "there is no provider 'fax'" in project("providers", "set", "fax").stderr
+
+    given = ("--host", "smtp.example.org", "--security", "tls", "--sender-email", "shop@example.org", "--on")
+    assert project("smtp", "set", *given, "--secret-file", str(secret)).returncode == 0
+    assert operator.ask("GET", "/project").json()["smtpHost"] == "smtp.example.org"
+    assert project("smtp", "set", "--off").returncode == 0
+    assert project("rename", "default", "The shop").returncode == 0
+    assert operator.ask("GET", "/project").json()["name"] == "The shop"
+    assert (
+        project("rename", "nowhere", "x").stderr == "accounts-es: Project with the requested ID could not be found.\n"
+    )
+
+
 def test_keys_are_created_listed_and_deleted(server: Server) -> None:
     secret = command(server, "keys", "create", "reader", "--scope", "users.read").stdout.strip()
     reader = server.client(key=secret)

@@ -280,8 +280,8 @@ async def test_a_read_model_that_is_new_in_an_old_log_must_be_filled_first(
     newcomer = Projection(name="newcomer", tables=("newcomers_v1",), ddl="CREATE TABLE newcomers_v1 (x int)")
     changed = replace(
         next(each for each in projections.ALL if each.name == "api_keys"),
-        tables=("api_keys_v2",),
-        ddl="CREATE TABLE api_keys_v2 (x int)",
+        tables=("api_keys_v9",),
+        ddl="CREATE TABLE api_keys_v9 (x int)",
     )
     others = [each for each in projections.ALL if each.name != "api_keys"]
     with connect_sync(database, as_app=False) as owner:

@@ -179,8 +179,9 @@ class Log:
         return [each.event for each in recorded if each.event.topic != "project.api_key_used"]
 
     def recorded(self, answer: httpx.Response) -> list[Recorded[Event]]:
-        """What one request recorded, with who and why."""
-        return list(self.read("request_id = %s", answer.headers["x-request-id"]))
+        """What one request recorded, with who and why, but for the note that its key is in use."""
+        recorded = self.read("request_id = %s", answer.headers["x-request-id"])
+        return [each for each in recorded if each.event.topic != "project.api_key_used"]
 
     def read(self, where: str = "true", *params: object) -> Iterator[Recorded[Event]]:
         """The events a condition picks, in the order of the log."""

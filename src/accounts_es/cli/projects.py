@@ -13,7 +13,7 @@ from accounts_es.domain.project.aggregate import project_stream
 from accounts_es.domain.values import is_id
 from projections import projects as read_model
 
-projects = typer.Typer(help="Create and list projects.", no_args_is_help=True)
+projects = typer.Typer(help="Create, list and set up projects.", no_args_is_help=True)
 
 
 @projects.command("create")
@@ -40,6 +40,22 @@ def create(
 
     administer(data, database_url, work)
     print(f"created project {project_id}")
+
+
+@projects.command("rename")
+def rename(
+    project_id: Annotated[str, typer.Argument(help="Its id.")],
+    name: Annotated[str, typer.Argument(help="What people call it from now on.")],
+    data: Data = DATA,
+    database_url: Url = None,
+) -> None:
+    """Call a project something else."""
+
+    async def work(app: Application) -> None:
+        meta = metadata(project_id, "projects.rename")
+        await app.execute(meta, PROJECT, project_stream(project_id), commands.rename_project, name=name)
+
+    administer(data, database_url, work)
 
 
 @projects.command("list")
