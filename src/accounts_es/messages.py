@@ -4,6 +4,7 @@ A message is put into the outbox in the transaction of the events it follows fro
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -40,7 +41,10 @@ CUSTOM_TEMPLATES: Final[Mapping[str, MailTemplate]] = {
 
 
 class Message(BaseModel):
-    """To one person, in one language. ``values`` go into the template."""
+    """To one person, in one language. ``values`` go into the template.
+
+    After ``good_until`` it is dropped rather than delivered: nobody needs a code that has ended.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,6 +53,7 @@ class Message(BaseModel):
     to: str
     locale: str = "en"
     values: dict[str, str] = {}
+    good_until: datetime | None = None
 
 
 class Mail(Message):

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -14,8 +14,8 @@ from accounts_es.application import Application, Besides
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.errors import UserAlreadyExists
 from accounts_es.eventstore.keys import MasterKey
-from accounts_es.messages import Mail, Message
-from accounts_es.reactors.outbox import Outbox
+from accounts_es.messages import Mail, Message, Sms
+from accounts_es.reactors.outbox import AT_ONCE, Outbox
 from accounts_es.reactors.transports import transports
 from accounts_es.settings import Settings
 from tests.support.metadata import metadata
@@ -46,11 +46,9 @@ def settings(folder: Path, port: int, **more: object) -> Settings:
 
 
 @asynccontextmanager
-async def delivering(
-    database: str, master: MasterKey, configured: Settings, *, give_up: timedelta = timedelta(days=1)
-) -> AsyncIterator[None]:
+async def delivering(database: str, master: MasterKey, configured: Settings, **more: timedelta) -> AsyncIterator[None]:
     """A process that delivers, within this one."""
-    outbox = Outbox(database, master, transports(configured), first_pause=0.02, give_up=give_up)
+    outbox = Outbox(database, master, transports(configured), first_pause=0.02, **more)
     running = asyncio.create_task(outbox.run())
     try:
         yield
@@ -257,6 +255,94 @@ async def test_a_message_that_was_leased_by_a_process_that_died_is_delivered_whe
     async with delivering(database, master, settings(tmp_path, port)):
         await until(lambda: not waiting(database))
     assert len(behaviour.received) == 1
+
+
+async def test_what_is_on_its_way_when_we_are_asked_to_stop_is_finished_and_not_sent_again(
+    application: Application, database: str, master: MasterKey, behaviour: Behaviour, port: int, tmp_path: Path
+) -> None:
+    behaviour.slow["jane@example.org"] = threading.Event()
+    async with delivering(database, master, settings(tmp_path, port)):
+        await sign_up(application, "jane", letter())
+        await until(lambda: behaviour.waiting == 1)
+        asyncio.get_running_loop().call_later(0.2, behaviour.slow["jane@example.org"].set)
+    assert waiting(database) == []
+    assert len(behaviour.received) == 1
+
+
+async def test_a_delivery_that_outlasts_its_lease_is_not_begun_by_somebody_else(
+    application: Application, database: str, master: MasterKey, behaviour: Behaviour, port: int, tmp_path: Path
+) -> None:
+    behaviour.slow["jane@example.org"] = threading.Event()
+    configured, lease = settings(tmp_path, port), timedelta(seconds=0.6)
+    async with (
+        delivering(database, master, configured, lease=lease),
+        delivering(database, master, configured, lease=lease),
+    ):
+        await sign_up(application, "jane", letter())
+        await until(lambda: behaviour.waiting == 1)
+        for nth in range(4):  # each waits for a renewal
+            before = due(database)
+            await until(lambda before=before: due(database) > before)
+            await sign_up(application, f"other{nth}", letter(f"other{nth}@example.org"))
+        behaviour.slow["jane@example.org"].set()
+        await until(lambda: not waiting(database))
+    assert len(behaviour.to("jane@example.org")) == 1
+
+
+def due(database: str) -> float:
+    """When the first row is due."""
+    with psycopg.connect(database) as owner:
+        row = owner.execute("SELECT extract(epoch FROM min(next_attempt_at))::float FROM log.outbox").fetchone()
+    assert row is not None
+    return float(row[0])
+
+
+async def test_a_connection_to_the_database_that_is_lost_meanwhile_costs_nothing(
+    application: Application, database: str, master: MasterKey, behaviour: Behaviour, port: int, tmp_path: Path
+) -> None:
+    behaviour.slow["jane@example.org"] = threading.Event()
+    async with delivering(database, master, settings(tmp_path, port)):
+        await sign_up(application, "jane", letter())
+        await until(lambda: behaviour.waiting == 1)
+        with psycopg.connect(database) as owner:
+            owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query ~ 'outbox'"
+            )
+        behaviour.slow["jane@example.org"].set()
+        await until(lambda: not waiting(database))
+        await sign_up(application, "walter", letter("walter@example.org"))
+        await until(lambda: not waiting(database))
+    assert sorted(each.rcpt_tos[0] for each in behaviour.received) == ["jane@example.org", "walter@example.org"]
+
+
+async def test_a_code_that_has_ended_is_not_sent_any_more(
+    application: Application, database: str, master: MasterKey, behaviour: Behaviour, port: int, tmp_path: Path
+) -> None:
+    await sign_up(application, "jane", letter(good_until=datetime.now(UTC) - timedelta(seconds=1)))
+    await sign_up(
+        application, "walter", letter("walter@example.org", good_until=datetime.now(UTC) + timedelta(hours=1))
+    )
+    async with delivering(database, master, settings(tmp_path, port)):
+        await until(lambda: not waiting(database))
+    assert [each.rcpt_tos for each in behaviour.received] == [["walter@example.org"]]
+
+
+async def test_mail_that_gets_stuck_holds_up_neither_text_messages_nor_mail_that_was_never_tried(
+    application: Application, database: str, master: MasterKey, behaviour: Behaviour, port: int, tmp_path: Path
+) -> None:
+    behaviour.slow["slow@example.org"] = threading.Event()
+    for nth in range(AT_ONCE + 2):
+        await sign_up(application, f"slow{nth}", letter("slow@example.org"))
+    with psycopg.connect(database) as owner:
+        owner.execute("UPDATE log.outbox SET attempts = 1, next_attempt_at = now() - interval '1 hour'")
+    await sign_up(application, "jane", letter(), Sms(template="login", to="+4930901820", values={"otp": "123456"}))
+    async with delivering(database, master, settings(tmp_path, port)):
+        await until(lambda: len(list((tmp_path / "outbox").glob("*.txt"))) == 1)
+        await until(lambda: len(behaviour.received) == 1)
+        assert behaviour.received[0].rcpt_tos == ["jane@example.org"]
+        behaviour.slow["slow@example.org"].set()
+        await until(lambda: not waiting(database))
 
 
 # The server's own delivery --------------------------------------------------------------------------------------------

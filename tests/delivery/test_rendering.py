@@ -20,7 +20,9 @@ VALUES = {
     "team": "Crew",
     "at": "2026-03-14T15:09:26+00:00",
     "ip": "203.0.113.7",
-    "user_agent": "Mozilla/5.0",
+    "client": "Firefox",
+    "os": "Linux",
+    "country": "Germany",
 }
 LINKED = {"verification", "magic-url", "recovery", "invitation"}
 CODED = {"verification-otp", "otp", "recovery-otp", "mfa-challenge"}
@@ -85,7 +87,7 @@ HOSTILE = "<script>alert(1)</script>{project}{0.__class__}\"'&"
 
 
 def test_T64_what_people_chose_stays_text() -> None:
-    rendered = render_mail(mail("session-alert", user=HOSTILE, project=HOSTILE, user_agent=HOSTILE))
+    rendered = render_mail(mail("session-alert", user=HOSTILE, project=HOSTILE, client=HOSTILE))
     assert "<script>" not in rendered.html
     assert "&lt;script&gt;" in rendered.html
     assert HOSTILE in rendered.text, "nothing in it is filled in or run"
@@ -117,6 +119,26 @@ def test_T64_a_name_cannot_add_a_header_or_a_reader(hostile: str) -> None:
     assert [address.addr_spec for address in sent["from"].addresses] == ["accounts@localhost"]
     assert all(each.isprintable() for each in str(sent["subject"]))
     assert max(map(len, bytes(built).splitlines())) <= 998
+
+
+@pytest.mark.parametrize("name", ["http://evil.example", "Win a prize at evil.example now", "www.evil.example"])
+def test_T64_a_name_that_reads_as_a_link_is_not_repeated_to_the_owner_of_the_address(name: str) -> None:
+    rendered = render_mail(mail("verification", user=name))
+    assert "evil" not in rendered.text + rendered.html + rendered.subject
+    for honest in ("J. R. R. Tolkien", "Dr. Jane O'Neill", "Zoë"):
+        assert honest in render_mail(mail("verification", user=honest)).text
+
+
+def test_an_alert_says_when_from_where_and_with_what() -> None:
+    text = render_mail(mail("session-alert")).text
+    for fact in ("March 14, 2026", "203.0.113.7", "Germany", "Firefox, Linux"):
+        assert fact in text
+
+
+def test_an_alert_in_a_project_s_own_words_says_the_same() -> None:
+    own = "<p>{{device}} {{ipAddress}} {{country}} {{date}} {{time}} {{agentOs}}</p>"
+    rendered = render_mail(mail("session-alert").model_copy(update={"message": own}))
+    assert rendered.text == "Firefox, Linux 203.0.113.7 Germany 2026-03-14 15:09 UTC Linux\n"
 
 
 def test_mail_says_that_a_machine_wrote_it() -> None:

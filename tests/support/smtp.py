@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -58,6 +59,9 @@ class Behaviour:
         """So many conversations end in the middle of the mail."""
         self.slow: dict[str, threading.Event] = {}
         """Recipients whose mail is only taken once the event is set."""
+        self._patience = ThreadPoolExecutor(16)
+        self.waiting = 0
+        """So many mails wait for that."""
 
     async def handle_RCPT(
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -77,7 +81,9 @@ class Behaviour:
             return "421 gone"
         for recipient in envelope.rcpt_tos:
             if recipient in self.slow:
-                await asyncio.get_running_loop().run_in_executor(None, self.slow[recipient].wait, 30)
+                self.waiting += 1
+                await asyncio.get_running_loop().run_in_executor(self._patience, self.slow[recipient].wait, 30)
+                self.waiting -= 1
         if self.refuse_data is not None:
             return self.refuse_data
         self.received.append(envelope)

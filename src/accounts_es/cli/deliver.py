@@ -44,17 +44,26 @@ def deliver(
 
 
 async def _deliver(settings: Settings, conninfo: str, master: MasterKey) -> None:
-    delivering = asyncio.current_task()
-    assert delivering is not None  # noqa: S101 - for the type checker
+    outbox = Outbox(conninfo, master, transports(settings, projects(conninfo, master)))
+    delivering = asyncio.create_task(outbox.run())
     loop = asyncio.get_running_loop()
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(ending, delivering.cancel)
     parent = multiprocessing.parent_process()
+
+    def stop() -> None:
+        # Once: what is on its way is finished, which another cancellation would cut short.
+        if parent is not None:
+            loop.remove_reader(parent.sentinel)
+        for ending in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(ending, lambda: None)
+        delivering.cancel()
+
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ending, stop)
     if parent is not None:
         # However the server ends, its delivery ends with it.
-        loop.add_reader(parent.sentinel, delivering.cancel)
+        loop.add_reader(parent.sentinel, stop)
     with suppress(asyncio.CancelledError):
-        await Outbox(conninfo, master, transports(settings, projects(conninfo, master))).run()
+        await delivering
 
 
 @contextmanager

@@ -49,7 +49,12 @@ APPEND: Final = (
     " %s::int[], %b::bytea[], %b::bytea[])"
 )
 
-_OUTBOX: Final = "INSERT INTO log.outbox (kind, subject, payload) VALUES (%s, %s, %s)"
+OUTBOX_CHANNEL: Final = "accounts_outbox"
+"""Whoever delivers listens here: an event without a message wakes nobody."""
+_OUTBOX: Final = (
+    "WITH stored AS (INSERT INTO log.outbox (kind, subject, payload) VALUES (%s, %s, %s) RETURNING id)"
+    f" SELECT pg_notify('{OUTBOX_CHANNEL}', '') FROM stored"
+)
 
 Recordeds = tuple[Recorded[Event], ...]
 

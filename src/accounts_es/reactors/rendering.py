@@ -17,6 +17,8 @@ FALLBACK: Final = "en"
 _WITH_CODE: Final = frozenset({"otp", "mfa-challenge"})
 _PACKAGE: Final = "accounts_es.reactors"
 _LOCALES: Final = files(_PACKAGE) / "locales"
+_LINKLIKE: Final = re.compile(r"://|\w\.\w{2}")
+"""Names that mail programs would make links of. Whoever signs up with another's address does not write to them."""
 
 _environment: Final = Environment(
     loader=PackageLoader(_PACKAGE, "templates"),
@@ -56,8 +58,8 @@ def render_mail(mail: Mail) -> Rendered:
         "otp": values["otp"],
         "notes": [line.format_map(values) for line in words.get("notes", ())],
         "phrase": common["phrase"].format_map(values) if values["phrase"] else "",
-        "agent": common["agent"].format_map(values) if values["user_agent"] else "",
-        "facts": [line.format_map(values) for line in words.get("facts", ())],
+        "agent": common["agent"].format_map(values) if values["device"] and "facts" not in words else "",
+        "facts": [fact for line in words.get("facts", ()) if (fact := line.format_map(values))],
         "closing": common["closing"].format_map(values),
     }
     html = _environment.get_template("mail.html").render(filled)
@@ -107,7 +109,12 @@ def _words(locale: str) -> dict[str, Any]:
 
 
 def _values(values: dict[str, str], locale: str) -> dict[str, str]:
-    given = {"user": "", "link": "", "otp": "", "phrase": "", "user_agent": "", **values}
+    unset = dict.fromkeys(("user", "link", "otp", "phrase", "client", "os", "country", "ip"), "")
+    given = {**unset, **values}
+    given["device"] = ", ".join(each for each in (given["client"], given["os"]) if each)
+    if _LINKLIKE.search(given["user"]):
+        given["user"] = ""
     if "at" in given:
+        given["moment"] = given["at"]
         given["at"] = format_datetime(datetime.fromisoformat(given["at"]), "long", locale=locale.replace("-", "_"))
     return given

@@ -17,7 +17,7 @@ import httpx
 from pydantic import JsonValue
 
 from accounts_es.messages import Mail, Message, Sms
-from accounts_es.reactors.outbox import Refused, Transport
+from accounts_es.reactors.outbox import Postponed, Refused, Transport
 from accounts_es.reactors.projects import LoadProject, ProjectMail
 from accounts_es.reactors.rendering import Rendered, render_mail, render_sms
 from accounts_es.settings import Settings
@@ -65,13 +65,12 @@ class Smtp:
                 timeout=settings.smtp_timeout,
             )
         except aiosmtplib.SMTPRecipientsRefused as refused:
-            if all(each.code in _PERMANENT for each in refused.recipients):
-                raise Refused(f"the recipient is refused ({refused.recipients[0].code})") from None
-            raise
+            raise _no(refused.recipients[0].code, "recipient") from None
         except aiosmtplib.SMTPDataError as refused:
-            if refused.code in _PERMANENT:
-                raise Refused(f"the mail is refused ({refused.code})") from None
-            raise
+            raise _no(refused.code, "mail") from None
+        except aiosmtplib.SMTPResponseException as refused:
+            # Our sign-in or our sender: the operator's to put right, and no mail is lost meanwhile.
+            raise Postponed(f"the server refuses us ({refused.code})") from None
 
 
 class MailFiles:
@@ -125,9 +124,16 @@ class HttpSms:
             content = urlencode(fields).encode()
         async with httpx.AsyncClient(timeout=settings.sms_timeout, trust_env=False) as client:
             answer = await client.post(str(settings.sms_url), content=content, headers=headers)
-        if answer.status_code in {400, 404, 410, 422}:
+        if answer.status_code in {400, 422}:
             raise Refused(f"the provider refuses it ({answer.status_code})")
-        answer.raise_for_status()
+        if not answer.is_success:
+            raise Postponed(f"the provider does not take it ({answer.status_code})")
+
+
+def _no(code: int, what: str) -> Refused | Postponed:
+    """What an SMTP server says about a recipient or a mail."""
+    answer = Refused if code in _PERMANENT else Postponed
+    return answer(f"the {what} is refused ({code})")
 
 
 def _mail(settings: Settings, mail: Mail) -> EmailMessage:

@@ -45,11 +45,12 @@ def placeholders(values: Mapping[str, str]) -> dict[str, str]:
     named = {
         **values,
         "redirect": values.get("link", ""),
-        "agentClient": values.get("user_agent", ""),
-        "device": values.get("user_agent", ""),
+        "agentClient": values.get("client", ""),
+        "agentOs": values.get("os", ""),
+        "agentDevice": values.get("form", ""),
         "ipAddress": values.get("ip", ""),
     }
-    if "at" in values:
-        at = datetime.fromisoformat(values["at"])
+    if "moment" in values:
+        at = datetime.fromisoformat(values["moment"])
         named |= {"date": f"{at:%Y-%m-%d}", "time": f"{at:%H:%M} UTC", "year": f"{at:%Y}"}
     return named

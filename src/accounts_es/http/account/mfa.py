@@ -175,11 +175,11 @@ async def create_challenge(ctx: Context, *, factor: Annotated[str, FACTORS]) -> 
     if asked == "email":
         code, sent_to = numeric_code(), account.email or ""
         values = {"otp": code, **notices.agent(ctx)}
-        notices.mail(ctx, "mfa-challenge", sent_to, account.name, **values)
+        notices.mail(ctx, "mfa-challenge", sent_to, account.name, life=CHALLENGE_LIFE, **values)
     elif asked == "phone":
         sent_to = account.phone or ""
         code = ctx.rules.mock_phones.get(sent_to) or numeric_code()
-        notices.text(ctx, "mfa", sent_to, otp=code)
+        notices.text(ctx, "mfa", sent_to, otp=code, life=CHALLENGE_LIFE)
     elif asked == "custom":
         code = numeric_code()
     challenge_id, expires_at = wire_id(), ctx.at + CHALLENGE_LIFE

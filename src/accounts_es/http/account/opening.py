@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from accounts_es.adapters import countries
 from accounts_es.adapters.ids import session_secret, wire_id
 from accounts_es.domain.account import ACCOUNT
 from accounts_es.domain.account.aggregate import Session
@@ -68,6 +69,7 @@ async def alert(ctx: Context, account: AccountRow) -> None:
     if ctx.rules.policies.session_alert.enabled and account.email:
         _, others = await sessions.list_sessions(ctx.reads, account.stream)
         if others:
-            meta = ctx.meta()
-            values = {"ip": meta.ip or "", "user_agent": meta.user_agent or "", "at": ctx.at.isoformat()}
-            notices.mail(ctx, "session-alert", account.email, account.name, **values)
+            ip = ctx.meta().ip or ""
+            country = countries.country_name(countries.country_of(ip), ctx.request.locale)
+            at, device = ctx.at.isoformat(), notices.agent(ctx)
+            notices.mail(ctx, "session-alert", account.email, account.name, ip=ip, country=country, at=at, **device)

@@ -55,7 +55,7 @@ async def create_recovery(ctx: Context, *, email: Annotated[str, Email()], url: 
         return _for_nobody(ctx, email, new)
     expire = (ctx.at + new.life).isoformat(timespec="milliseconds")
     link = redirects.link(url, userId=account.account_id, secret=new.secret, expire=expire)
-    notices.mail(ctx, "recovery", email, account.name, link=link)
+    notices.mail(ctx, "recovery", email, account.name, link=link, life=new.life)
     return await issue(ctx, account.stream, account.account_id, new)
 
 
@@ -100,7 +100,9 @@ async def create_recovery_otp(
     new, words = Issue("recovery-otp", numeric_code(), CODE_LIFE, email), security_phrase() if phrase else ""
     if account is None:
         return _for_nobody(ctx, email, new, phrase=words)
-    notices.mail(ctx, "recovery-otp", email, account.name, otp=new.secret, phrase=words, **notices.agent(ctx))
+    notices.mail(
+        ctx, "recovery-otp", email, account.name, otp=new.secret, phrase=words, life=new.life, **notices.agent(ctx)
+    )
     return await issue(ctx, account.stream, account.account_id, new, phrase=words)
 
 

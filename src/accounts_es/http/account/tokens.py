@@ -135,7 +135,7 @@ async def create_magic_url_token(
     page = url or ctx.root + MAGIC_URL
     parameters = {"userId": account.account_id, "secret": new.secret, "expire": _expiry(ctx, new)}
     link = redirects.link(page, **parameters, project=ctx.project_id)
-    notices.mail(ctx, "magic-url", email, account.name, link=link, phrase=words, **notices.agent(ctx))
+    notices.mail(ctx, "magic-url", email, account.name, link=link, phrase=words, life=new.life, **notices.agent(ctx))
     return await issue(ctx, account.stream, account.account_id, new, phrase=words)
 
 
@@ -163,7 +163,7 @@ async def create_email_token(
         ctx, lambda: accounts.find_by_email(ctx.reads, ctx.project_id, email), user_id, email=email, phone=None
     )
     new, words = Issue("email-otp", numeric_code(), CODE_LIFE, email), security_phrase() if phrase else ""
-    notices.mail(ctx, "otp", email, account.name, otp=new.secret, phrase=words, **notices.agent(ctx))
+    notices.mail(ctx, "otp", email, account.name, otp=new.secret, phrase=words, life=new.life, **notices.agent(ctx))
     return await issue(ctx, account.stream, account.account_id, new, phrase=words)
 
 
@@ -188,7 +188,7 @@ async def create_phone_token(
         ctx, lambda: accounts.find_by_phone(ctx.reads, ctx.project_id, phone), user_id, email=None, phone=phone
     )
     new = Issue("phone", ctx.rules.mock_phones.get(phone) or numeric_code(), CODE_LIFE, phone)
-    notices.text(ctx, "login", phone, otp=new.secret)
+    notices.text(ctx, "login", phone, otp=new.secret, life=new.life)
     return await issue(ctx, account.stream, account.account_id, new, shown=phone_secret(account.account_id, new.secret))
 
 

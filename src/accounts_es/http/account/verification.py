@@ -42,7 +42,7 @@ async def create_email_verification(ctx: Context, *, url: Annotated[str, Url()])
     new = Issue("verification", hex_secret(256), LINK_LIFE, email)
     expire = (ctx.at + new.life).isoformat(timespec="milliseconds")
     link = redirects.link(url, userId=ctx.account.account_id, secret=new.secret, expire=expire)
-    notices.mail(ctx, "verification", email, ctx.account.name, link=link)
+    notices.mail(ctx, "verification", email, ctx.account.name, link=link, life=new.life)
     return await _issue_for_email(ctx, new)
 
 
@@ -80,7 +80,7 @@ async def create_email_verification_otp(ctx: Context, *, phrase: Annotated[bool,
     email = _own_email(ctx)
     new, words = Issue("verification-otp", numeric_code(), CODE_LIFE, email), security_phrase() if phrase else ""
     values = {"otp": new.secret, "phrase": words, **notices.agent(ctx)}
-    notices.mail(ctx, "verification-otp", email, ctx.account.name, **values)
+    notices.mail(ctx, "verification-otp", email, ctx.account.name, life=new.life, **values)
     return await _issue_for_email(ctx, new, phrase=words)
 
 
@@ -120,7 +120,7 @@ async def create_phone_verification(ctx: Context) -> Token:
     if not account.phone:
         raise UserPhoneNotFound
     new = Issue("phone", ctx.rules.mock_phones.get(account.phone) or numeric_code(), LINK_LIFE, account.phone)
-    notices.text(ctx, "verification", account.phone, otp=new.secret)
+    notices.text(ctx, "verification", account.phone, otp=new.secret, life=new.life)
     token_id, expires_at = wire_id(), ctx.at + new.life
     await ctx.execute(
         ACCOUNT,
