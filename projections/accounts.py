@@ -467,3 +467,42 @@ async def list_accounts(
 ) -> tuple[list[AccountRow], int]:
     """A page of a project's accounts, and how many match in all. See `pages.page`."""
     return await page(reads, LISTING, (project_id,), asked, search=search, with_total=with_total)
+
+
+class TargetRow(NamedTuple):
+    """One entry of an account's ``targets``, as the JSON it is there."""
+
+    target: str
+    target_id: str
+    place: int
+
+
+TARGETS = Listing(
+    row=TargetRow._make,
+    columns=columns(TargetRow),
+    source="""(SELECT stream, account_id, t::text AS target, t ->> 'target_id' AS target_id, n AS place,
+                   (t ->> 'created_at')::timestamptz AS created_at, (t ->> 'updated_at')::timestamptz AS updated_at,
+                   t ->> 'provider_type' AS provider_type, t ->> 'identifier' AS identifier,
+                   coalesce(t ->> 'provider_id', '') AS provider_id
+               FROM accounts_v2, jsonb_array_elements(targets::jsonb) WITH ORDINALITY AS each (t, n)) AS listed""",
+    scope="stream = %s",
+    id="target_id",
+    sequence="place",
+    attributes={
+        "id": Attribute("target_id", Kind.TEXT),
+        "sequence": Attribute("place", Kind.NUMBER),
+        "created_at": Attribute("created_at", Kind.TIME, turns_ties=True),
+        "updated_at": Attribute("updated_at", Kind.TIME, turns_ties=True),
+        "account_id": Attribute("account_id", Kind.TEXT),
+        "provider_type": Attribute("provider_type", Kind.TEXT),
+        "provider_id": Attribute("provider_id", Kind.TEXT, absent="''"),
+        "identifier": Attribute("lower(identifier)", Kind.TEXT, caseless=True),
+    },
+)
+
+
+async def list_targets(
+    reads: Reads, stream: str, *, asked: Asked, with_total: bool = True
+) -> tuple[list[TargetRow], int]:
+    """A page of an account's targets, and how many match in all. See `pages.page`."""
+    return await page(reads, TARGETS, (stream,), asked, with_total=with_total)

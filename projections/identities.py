@@ -1,6 +1,7 @@
 """Accounts at providers that open accounts here. The providers' tokens stay in the log, sealed."""
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -162,6 +163,23 @@ LISTING = Listing(
         ),
     },
 )
+
+
+# Whose they are is the accounts' business; the list only asks for it where a query does.
+_ACCOUNT_ID = "(SELECT account_id FROM accounts_v2 WHERE accounts_v2.stream = identities_v1.stream)"
+
+IDENTITIES_OF_PROJECT = replace(
+    LISTING,
+    scope="project_id = %s",
+    attributes={**LISTING.attributes, "account_id": Attribute(f"coalesce({_ACCOUNT_ID}, '')", Kind.TEXT)},
+)
+
+
+async def list_identities_of_project(
+    reads: Reads, project_id: str, *, asked: Asked, search: str | None = None, with_total: bool = True
+) -> tuple[list[IdentityRow], int]:
+    """A page of the identities of all accounts, and how many match in all. See `pages.page`."""
+    return await page(reads, IDENTITIES_OF_PROJECT, (project_id,), asked, search=search, with_total=with_total)
 
 
 async def list_identities(

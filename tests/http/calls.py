@@ -185,8 +185,9 @@ MUST_BE_RIGHT: Final = {
     "users.updateStatus": {"status"},
     "users.createScryptUser": {"passwordCpu", "passwordMemory", "passwordParallel", "passwordLength"},
     "users.createJWT": {"sessionId"},
-    "users.createTarget": {"providerType"},
+    "users.createTarget": {"providerType", "identifier"},
     "users.updateTarget": {"identifier"},
+    "users.listIdentities": {"search"},
     "account.createIdTokenSession": {"provider", "idToken", "nonce"},
     **settled.MUST_BE_RIGHT,
     "teams.createMembership": {"userId"},
@@ -298,6 +299,10 @@ def _names_session(_world: World, person: Person, call: Call) -> None:
 
 def _is_device(_world: World, _person: Person, call: Call) -> None:
     call.fields["providerType"] = "push"
+
+
+def _searches_nothing(_world: World, _person: Person, call: Call) -> None:
+    del call.fields["search"]
 
 
 def _has_recovery_codes(_world: World, person: Person, _call: Call) -> None:
@@ -413,6 +418,8 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "users.updateStatus": _is_blocked_next,
     "users.createJWT": _names_session,
     "users.createTarget": _is_device,
+    "users.listIdentities": _searches_nothing,
+    "users.deleteIdentity": _has_identity,
     "users.getTarget": _has_device,
     "users.updateTarget": _has_device,
     "users.deleteTarget": _has_device,

@@ -7,8 +7,10 @@ from typing import Any
 
 import pyotp
 import pytest
+from appwrite.query import Query
 
 from accounts_es.adapters.ids import wire_id
+from accounts_es.domain.account import commands
 from tests.http.test_users_imported import HASHED
 from tests.http.test_users_imported import PASSWORD as IMPORTED
 from tests.support.backends import Backend
@@ -94,8 +96,20 @@ def test_targets(user: User) -> None:
     changed = user("updateTarget", targetId=made["$id"], identifier=token_hex(8))
     assert user("getTarget", targetId=made["$id"])["identifier"] == changed["identifier"]
     assert [each["providerType"] for each in user("get")["targets"]] == ["email", "push"]
+    assert [each["$id"] for each in user("listTargets")["targets"]][-1] == made["$id"]
     user("deleteTarget", targetId=made["$id"])
     assert [each["providerType"] for each in user("get")["targets"]] == ["email"]
+
+
+def test_identities(keyed: Backend, world: World, user: User) -> None:
+    identity_id = wire_id()
+    identity = {"identity_id": identity_id, "provider": "google", "provider_uid": token_hex(8)}
+    world.decide(user.id, commands.link_identity, **identity)
+    theirs = [Query.equal("userId", user.id)]
+    listed = keyed.call("Users", "listIdentities", queries=theirs)
+    assert [(each["$id"], each["userId"]) for each in listed["identities"]] == [(identity_id, user.id)]
+    keyed.call("Users", "deleteIdentity", identityId=identity_id)
+    assert keyed.call("Users", "listIdentities", queries=theirs)["total"] == 0
 
 
 @pytest.mark.parametrize("mfa", ["MFA", "Mfa"])

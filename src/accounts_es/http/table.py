@@ -24,6 +24,7 @@ from accounts_es.http.project import keys, mail, mock_phones, platforms, policie
 from accounts_es.http.teams import invitations, teams
 from accounts_es.http.teams import memberships as team_memberships
 from accounts_es.http.users import credentials as user_credentials
+from accounts_es.http.users import identities as user_identities
 from accounts_es.http.users import imported as user_imports
 from accounts_es.http.users import logs as user_logs
 from accounts_es.http.users import memberships as user_memberships
@@ -57,6 +58,7 @@ MODULES: Final = (
     user_tokens,
     user_mfa,
     user_targets,
+    user_identities,
     user_logs,
     user_memberships,
     teams,

@@ -23,7 +23,7 @@ from accounts_es.adapters.imported_hashes import (
 )
 from accounts_es.domain.event import JSONObject
 from accounts_es.http.models.dates import date
-from projections.accounts import AccountRow
+from projections.accounts import AccountRow, TargetRow
 
 Target = TypedDict(
     "Target",
@@ -207,6 +207,18 @@ def _imported_options(imported: ImportedHash) -> tuple[str, JSONObject]:
 @lru_cache(maxsize=2048)
 def _targets(account_id: str, stored: str) -> list[Target]:
     return [_target(account_id, each) for each in cast("list[JSONObject]", from_json(stored))]
+
+
+class TargetList(TypedDict):
+    """A page of targets."""
+
+    total: int
+    targets: list[Target]
+
+
+def target(account_id: str, row: TargetRow) -> Target:
+    """One target of an account."""
+    return _target(account_id, cast("JSONObject", from_json(row.target)))
 
 
 def _target(account_id: str, stored: JSONObject) -> Target:

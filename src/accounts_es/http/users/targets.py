@@ -6,17 +6,22 @@ from accounts_es.adapters.ids import wire_id
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.events import TargetAdded, TargetChanged, TargetRemoved
 from accounts_es.domain.errors import (
+    DatabaseQueryOrderNull,
+    GeneralCursorNotFound,
     GeneralInvalidEmail,
     GeneralInvalidPhone,
+    GeneralQueryInvalid,
     UserNotFound,
     UserTargetAlreadyExists,
     UserTargetNotFound,
 )
+from accounts_es.eventstore.listing import FIRST_PAGE, Asked
 from accounts_es.http import models
 from accounts_es.http.account.targets import target_of
 from accounts_es.http.context import Context
+from accounts_es.http.listing import Queries, attributes
 from accounts_es.http.operation import operation
-from accounts_es.http.rules import UNIQUE, Choice, Email, Id, Invalid, Phone, Text
+from accounts_es.http.rules import UNIQUE, Choice, Email, Flag, Id, Invalid, Phone, Text
 from projections import accounts
 
 TYPES: Final = Choice(("email", "sms", "push"))
@@ -57,6 +62,36 @@ async def create_target(
         provider_id=provider_id,
     )
     return await target_of(ctx, account.stream, made)
+
+
+ATTRIBUTES: Final = attributes(
+    accounts.TARGETS,
+    userId="account_id",
+    providerId="provider_id",
+    providerType="provider_type",
+    identifier="identifier",
+)
+
+
+@operation(
+    "GET",
+    "/users/{userId}/targets",
+    id="users.listTargets",
+    scope="users.read",
+    returns=models.TargetList,
+    raises=(UserNotFound, GeneralCursorNotFound, GeneralQueryInvalid, DatabaseQueryOrderNull),
+)
+async def list_targets(
+    ctx: Context,
+    *,
+    user_id: Annotated[str, Id()],
+    queries: Annotated[Asked, Queries(ATTRIBUTES)] = FIRST_PAGE,
+    total: Annotated[bool, Flag(loose=True)] = True,
+) -> models.TargetList:
+    """A page of an account's targets, oldest first unless asked otherwise, and how many match."""
+    account = await accounts.get(ctx.reads, ctx.project_id, user_id)
+    rows, matching = await accounts.list_targets(ctx.reads, account.stream, asked=queries, with_total=total)
+    return {"total": matching, "targets": [models.target(account.account_id, row) for row in rows]}
 
 
 @operation(
