@@ -1,7 +1,6 @@
 """Every method of the official web SDK's Account, in stories of people with a real browser."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any
 
@@ -14,19 +13,11 @@ from tests.browser.people import Visitor, query_of
 from tests.support.calls import Calls
 from tests.support.issuer import CLIENT, Issuer, issuing
 from tests.support.running import PASSWORD, World, a_phone, an_email
-from tests.support.script import Refused
+from tests.support.script import refused
 from tests.support.server import Client
 
 MFA_SPELLINGS = pytest.mark.parametrize("mfa", ["MFA", "Mfa"])
 """The SDK has every method of second factors twice."""
-
-
-@contextmanager
-def refused(type: str):  # noqa: A002 - the wire's name
-    """The SDK throws this refusal."""
-    with pytest.raises(Refused) as caught:
-        yield
-    assert caught.value.type == type
 
 
 def signed_in(visitor: Visitor) -> str:

@@ -1,7 +1,6 @@
 """Every method of Account that the official server SDKs have: a backend signs people in and acts for them (SSR)."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from secrets import token_hex
 
 import pyotp
@@ -13,17 +12,9 @@ from tests.support.backends import Backend
 from tests.support.calls import Calls
 from tests.support.issuer import CLIENT, Issuer, issuing
 from tests.support.running import PASSWORD, World, a_phone, an_email
-from tests.support.script import Refused
+from tests.support.script import refused
 
 PAGE = "http://localhost:3000/landing"
-
-
-@contextmanager
-def refused(type: str):  # noqa: A002 - the wire's name
-    """The SDK throws this refusal."""
-    with pytest.raises(Refused) as caught:
-        yield
-    assert caught.value.type == type
 
 
 def signed_in(keyed: Backend, email: str) -> Backend:

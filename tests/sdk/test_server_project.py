@@ -1,7 +1,6 @@
 """Every method of Project that the official server SDKs have and this server answers: a backend sets up its project."""
 
 import re
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,15 +9,7 @@ from accounts_es.http.models.providers import SHAPES
 from tests.support.backends import Backend
 from tests.support.calls import Calls
 from tests.support.running import World
-from tests.support.script import Refused
-
-
-@contextmanager
-def refused(type: str):  # noqa: A002 - the wire's name
-    """The SDK throws this refusal."""
-    with pytest.raises(Refused) as caught:
-        yield
-    assert caught.value.type == type
+from tests.support.script import refused
 
 
 def ask(backend: Backend, method: str, **params: Any) -> Any:

@@ -1,7 +1,6 @@
 """Every method of Users that the official server SDKs have and this server answers: a backend looks after people."""
 
 import re
-from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any
 
@@ -16,15 +15,7 @@ from tests.http.test_users_imported import PASSWORD as IMPORTED
 from tests.support.backends import Backend
 from tests.support.calls import Calls
 from tests.support.running import PASSWORD, World, a_phone, an_email
-from tests.support.script import Refused
-
-
-@contextmanager
-def refused(type: str):  # noqa: A002 - the wire's name
-    """The SDK throws this refusal."""
-    with pytest.raises(Refused) as caught:
-        yield
-    assert caught.value.type == type
+from tests.support.script import refused
 
 
 class User:

@@ -3,9 +3,13 @@
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import pytest
 
 from tests.support.tools import tools
 
@@ -18,6 +22,14 @@ class Refused(Exception):  # noqa: N818 - it is what the SDKs call an exception
         self.code = code
         self.type = type
         self.message = message
+
+
+@contextmanager
+def refused(type: str) -> Iterator[None]:  # noqa: A002 - the wire's name
+    """The SDK throws this refusal."""
+    with pytest.raises(Refused) as caught:
+        yield
+    assert caught.value.type == type
 
 
 class Script:
