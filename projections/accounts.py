@@ -385,6 +385,14 @@ def _found(row: AccountRow | None) -> AccountRow:
     return row
 
 
+async def list_after(reads: Reads, project_id: str, position: int, limit: int) -> list[AccountRow]:
+    """The next accounts of a project after a position, in the order they signed up."""
+    rows = await reads.fetch(
+        f"{_SELECT} WHERE project_id = %s AND position > %s ORDER BY position LIMIT %s", (project_id, position, limit)
+    )
+    return [AccountRow._make(row) for row in rows]
+
+
 def newcomer(project_id: str, account_id: str, email: str, name: str, target_id: str, at: datetime) -> AccountRow:
     """What the row of somebody who signs up just now would be. It stands nowhere."""
     target = {

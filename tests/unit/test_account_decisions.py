@@ -84,6 +84,30 @@ def test_a_sign_up_without_addresses_makes_no_target() -> None:
     account.when(commands.sign_up, account_id="ann").then(SignedUp(account_id="ann"))
 
 
+def test_an_account_is_brought_along_as_it_was_and_once() -> None:
+    as_it_was = {
+        "account_id": "ann",
+        "email": "ann@example.org",
+        "password_hash": HASH,
+        "email_target_id": "mail",
+        "email_verified": True,
+        "phone_verified": True,
+        "active": False,
+        "labels": ["b", "a", "b"],
+        "prefs": {"theme": "dark"},
+    }
+    story = account.when(commands.bring_along, **as_it_was).then(
+        SignedUp(account_id="ann", email="ann@example.org", password_hash=HASH),
+        TargetAdded(target_id="mail", provider_type="email", identifier="ann@example.org"),
+        VerifiedEmail(),
+        VerifiedPhone(),
+        *labelled("b", "a"),
+        PrefsUpdated(prefs={"theme": "dark"}),
+        AccountBlocked(),
+    )
+    story.when(commands.bring_along, **as_it_was).then_nothing()
+
+
 def test_an_account_begins_once() -> None:
     account.given(signed_up).when(commands.sign_up, account_id="ann").then_refused(UserAlreadyExists)
 
@@ -442,5 +466,5 @@ def test_a_decision_repeated_changes_nothing(command, arguments) -> None:
 
 
 def test_every_command_is_covered_here() -> None:
-    beginnings = {"sign_up", "sign_up_anonymously", "begin_with_provider", "sign_in_with_token"}
+    beginnings = {"bring_along", "sign_up", "sign_up_anonymously", "begin_with_provider", "sign_in_with_token"}
     assert {command.__name__ for command, _ in COMMANDS} | beginnings == set(commands.__all__)

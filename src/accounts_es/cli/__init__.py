@@ -14,6 +14,7 @@ from accounts_es.cli.projects import projects
 from accounts_es.cli.replay import replay
 from accounts_es.cli.serve import serve
 from accounts_es.cli.settings import GROUPS
+from accounts_es.cli.users import users
 from accounts_es.cli.version import version
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.add_typer(projects, name="projects")
 for name, group in GROUPS.items():
     projects.add_typer(group, name=name)
 app.add_typer(keys, name="keys")
+app.add_typer(users, name="users")
 app.add_typer(hashes, name="hash")
 
 

@@ -29,7 +29,7 @@ from accounts_es.domain.account.commands.mfa import (
 )
 from accounts_es.domain.account.commands.profile import change_name, note_access, update_prefs
 from accounts_es.domain.account.commands.sessions import create_session, delete_session, delete_sessions, extend_session
-from accounts_es.domain.account.commands.signup import sign_up, sign_up_anonymously
+from accounts_es.domain.account.commands.signup import bring_along, sign_up, sign_up_anonymously
 from accounts_es.domain.account.commands.targets import add_target, change_target, remove_target
 from accounts_es.domain.account.commands.tokens import (
     issue_email_verification,
@@ -45,6 +45,7 @@ __all__ = [
     "add_authenticator",
     "add_target",
     "begin_with_provider",
+    "bring_along",
     "change_email",
     "change_name",
     "change_password",

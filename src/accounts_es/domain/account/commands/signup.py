@@ -1,11 +1,23 @@
 """How an account begins."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from accounts_es.domain.account.aggregate import Account
-from accounts_es.domain.account.events import AccountEvent, SessionCreated, SignedUp, TargetAdded, VerifiedEmail
+from accounts_es.domain.account.events import (
+    AccountBlocked,
+    AccountEvent,
+    LabelAdded,
+    PrefsUpdated,
+    SessionCreated,
+    SignedUp,
+    TargetAdded,
+    VerifiedEmail,
+    VerifiedPhone,
+)
 from accounts_es.domain.errors import UserAlreadyExists
+from accounts_es.domain.event import JSONObject
 
 
 def sign_up(
@@ -30,6 +42,46 @@ def sign_up(
         yield TargetAdded(target_id=phone_target_id, provider_type="sms", identifier=phone)
     if email_verified:
         yield VerifiedEmail()
+
+
+def bring_along(
+    account: Account,
+    *,
+    account_id: str,
+    email: str | None = None,
+    phone: str | None = None,
+    name: str = "",
+    password_hash: str | None = None,
+    email_target_id: str = "",
+    phone_target_id: str = "",
+    email_verified: bool = False,
+    phone_verified: bool = False,
+    active: bool = True,
+    labels: Sequence[str] = (),
+    prefs: JSONObject | None = None,
+) -> Iterator[AccountEvent]:
+    """Begin an account as another system knew it; one that is here already is no event."""
+    if account.exists:
+        return
+    yield from sign_up(
+        account,
+        account_id=account_id,
+        email=email,
+        phone=phone,
+        name=name,
+        password_hash=password_hash,
+        email_target_id=email_target_id,
+        phone_target_id=phone_target_id,
+        email_verified=email_verified,
+    )
+    if phone_verified:
+        yield VerifiedPhone()
+    for label in dict.fromkeys(labels):
+        yield LabelAdded(label=label)
+    if prefs:
+        yield PrefsUpdated(prefs=copy.deepcopy(prefs))
+    if not active:
+        yield AccountBlocked()
 
 
 def sign_up_anonymously(
