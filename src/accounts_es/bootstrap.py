@@ -16,6 +16,8 @@ from starlette.types import ASGIApp
 from accounts_es.adapters.hashing import Passwords
 from accounts_es.adapters.id_tokens import IdTokens
 from accounts_es.adapters.jwts import Jwts
+from accounts_es.adapters.oauth import OAuth
+from accounts_es.adapters.oauth_states import States
 from accounts_es.application import Application
 from accounts_es.eventstore.connection import connect_sync
 from accounts_es.eventstore.counters import Counters
@@ -27,6 +29,7 @@ from accounts_es.http import pages
 from accounts_es.http.api import Api
 from accounts_es.http.context import Services
 from accounts_es.http.idempotency import KEPT
+from accounts_es.http.mock_provider import MOCK
 from accounts_es.http.table import OPERATIONS
 from accounts_es.reactors.rendering import our_wording
 from accounts_es.security import Refusals
@@ -90,6 +93,7 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
         try:
             application, jwts = Application(event_log), Jwts(parts.jwt_key)
             async with httpx.AsyncClient(timeout=settings.provider_timeout, trust_env=False) as client:
+                id_tokens = IdTokens(client)
                 yield Services(
                     settings=settings,
                     application=application,
@@ -97,7 +101,9 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
                     refusals=refusals,
                     passwords=passwords,
                     jwts=jwts,
-                    id_tokens=IdTokens(client),
+                    id_tokens=id_tokens,
+                    oauth=OAuth(client, id_tokens),
+                    states=States(parts.jwt_key),
                     operations=OPERATIONS,
                     counters=counters,
                     wording=our_wording,
@@ -165,4 +171,5 @@ def application(parts: ServerParts) -> Server:
             gc.set_threshold(*_COLLECT)
             yield
 
-    return Server(lifespan, pages.routes(parts.settings.public_url))
+    found = pages.routes(parts.settings.public_url)
+    return Server(lifespan, [*found, *MOCK] if parts.settings.mock_providers else found)

@@ -32,6 +32,8 @@ EXTRAS: Final = (
 """What a log call may add; anything else is dropped."""
 
 _NOISY: Final = ("uvicorn.access", "uvicorn.error", "uvicorn", "psycopg", "psycopg.pool", "asyncio")
+_NOISY_CLIENTS: Final = ("httpx", "httpcore")
+"""They would log whole URLs, with what is secret in them."""
 
 
 def configure(level: str) -> None:
@@ -41,7 +43,7 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _NOISY:
+    for name in (*_NOISY, *_NOISY_CLIENTS):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     """A JSON object of headers, such as ``Authorization``."""
     sms_from: str = ""
     sms_timeout: float = Field(default=20.0, gt=0)
+    mock_providers: bool = False
+    """Whether this server plays the OAuth2 providers ``mock`` and ``mock-unverified``. For tests only: they let anybody
+    in."""
     provider_timeout: float = Field(default=5.0, gt=0)
     """How long an OAuth2 or OpenID provider may take for each answer."""
     tell_unknown: bool = False

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pyotp
@@ -58,7 +59,15 @@ class Call:
         path = self.operation.paths[0]
         for name, value in self.path.items():
             path = path.replace(f"{{{name}}}", value)
-        return (client or self.client).ask(self.operation.method, path, **self.fields)
+        return (client or self.client).ask(self.operation.method, path, **self.sent)
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """The fields as they travel: a query string has no null, and writes a list ``name[]``."""
+        if self.operation.method != "GET":
+            return self.fields
+        plain = {name: value for name, value in self.fields.items() if value is not None}
+        return {f"{name}[]" if isinstance(value, list) else name: value for name, value in plain.items()}
 
     def set(self, parameter: Parameter, value: Any) -> "Call":
         """The same with another value."""
@@ -146,6 +155,8 @@ def ready(world: World, operation: Operation) -> Call:
         "userId": person.account_id,
         "sessionId": person.session_id,
         "type": "totp",
+        "provider": "mock",
+        "projectId": "default",
         "resourceType": "notes",
         "resourceId": wire_id(),
     }
@@ -192,6 +203,7 @@ MUST_BE_RIGHT: Final = {
     **settled.MUST_BE_RIGHT,
     "teams.createMembership": {"userId"},
     "teams.updateMembershipStatus": {"userId", "secret"},
+    "oauth2.redirect": {"state"},
 }
 """Parameters that are held against something else: no other value is right."""
 
@@ -371,6 +383,12 @@ def _is_let_through(world: World, person: Person, call: Call) -> None:
     call.fields = {"role": "users"}
 
 
+def _came_back(_world: World, _person: Person, call: Call) -> None:
+    begun = call.client.ask("GET", "/account/sessions/oauth2/mock")
+    asked = dict(parse_qsl(urlsplit(begun.headers["location"]).query))
+    call.fields = {"state": asked["state"], "code": "abcdef"}
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
     "account.createEmailPasswordSession": _signs_in,
     "account.updateEmail": _shows_password,
@@ -394,6 +412,7 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "account.getMFARecoveryCodes": _is_fresh,
     "account.updateMFARecoveryCodes": _is_fresh,
     "account.createIdTokenSession": _came_from_google,
+    "oauth2.redirect": _came_back,
     "account.deleteIdentity": _has_identity,
     "account.updatePushTarget": _has_device,
     "account.deletePushTarget": _has_device,

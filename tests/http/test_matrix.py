@@ -39,9 +39,10 @@ from accounts_es.http.rules import (
     Url,
 )
 from accounts_es.http.table import OPERATIONS
-from tests.http.calls import MUST_BE_RIGHT, PAGE, Call, good, ready
+from tests.http.calls import MUST_BE_RIGHT, PAGE, good, ready
 from tests.support.running import World
 from tests.support.server import Client
+from tests.support.wire import said
 
 ACCESSED: Final = "account.accessed"
 
@@ -77,14 +78,14 @@ def test_T39_a_right_call_succeeds_and_records_what_it_declares(world: World, op
     assert answer.status_code == operation.status, answer.text  # its body was held against the model by the client
     recorded = [event.topic for event in world.log.of(answer) if event.topic != ACCESSED]
     assert set(recorded) <= {event.topic for event in operation.emits}
-    assert bool(recorded) == (operation.method != "GET" and not operation.silent)
+    assert bool(recorded) == bool(operation.emits)
 
 
 @every_operation
 def test_every_path_of_an_operation_answers_alike(world: World, operation: Operation) -> None:
     for alias in operation.paths[1:]:
         call = ready(world, operation)
-        answer = call.client.ask(operation.method, alias.format(**call.path), **call.fields)
+        answer = call.client.ask(operation.method, alias.format(**call.path), **call.sent)
         assert answer.status_code == operation.status
 
 
@@ -100,9 +101,9 @@ def test_T50_a_guest_may_not_whatever_is_sent(world: World, operation: Operation
     answer = call.send(guest)
 
     assert answer.status_code == 401
-    assert answer.json()["type"] == "general_unauthorized_scope"
+    assert said(answer)["type"] == "general_unauthorized_scope"
     wanted = json.dumps(list(operation.scopes), separators=(",", ":"))
-    assert answer.json()["message"] == f"User (role: guests) missing scopes ({wanted})"
+    assert said(answer)["message"] == f"User (role: guests) missing scopes ({wanted})"
 
 
 @pytest.fixture(scope="session")
@@ -120,9 +121,9 @@ def test_T50_a_key_without_the_scope_may_not_and_that_is_recorded(
     answer = ready(world, operation).send(useless)
 
     assert answer.status_code == 401
-    assert answer.json()["type"] == "general_unauthorized_scope"
+    assert said(answer)["type"] == "general_unauthorized_scope"
     wanted = json.dumps(list(operation.scopes), separators=(",", ":"))
-    assert answer.json()["message"] == f"app.default@service (role: applications) missing scopes ({wanted})"
+    assert said(answer)["message"] == f"app.default@service (role: applications) missing scopes ({wanted})"
     (denied,) = world.log.of(answer)
     assert denied.topic == "security.access_denied"
     assert denied.model_dump() == {"operation": operation.id, "reason": "general_unauthorized_scope"}
@@ -139,7 +140,7 @@ def test_T26_a_signed_in_person_may_not_do_what_servers_do(world: World, operati
 
     assert answer.status_code == 401
     wanted = json.dumps(list(operation.scopes), separators=(",", ":"))
-    assert answer.json()["message"] == f"{person.email} (role: users) missing scopes ({wanted})"
+    assert said(answer)["message"] == f"{person.email} (role: users) missing scopes ({wanted})"
     assert [event.topic for event in world.log.of(answer)] == ["security.access_denied"]
 
 
@@ -148,7 +149,7 @@ def test_no_key_has_an_account_of_its_own(world: World, operation: Operation) ->
     everything = world.server.client(key=world.key(*ALL_KEY_SCOPES))
     answer = ready(world, operation).send(everything)
     assert answer.status_code == 401
-    assert answer.json()["type"] == "general_unauthorized_scope"
+    assert said(answer)["type"] == "general_unauthorized_scope"
 
 
 @pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.scopes], ids=right)
@@ -157,7 +158,7 @@ def test_an_operation_needs_a_project_that_exists(world: World, operation: Opera
     for project in (None, "nowhere"):
         answer = call.send(world.server.client(project=project, key=world.server.credentials["key"]))
         assert answer.status_code == 404
-        assert answer.json()["type"] == "project_not_found"
+        assert said(answer)["type"] == "project_not_found"
         assert world.log.of(answer) == []
 
 
@@ -167,7 +168,7 @@ def test_whoever_is_signed_in_does_not_sign_in_again(world: World, operation: Op
     call.fields = {"email": "rubbish"}
     answer = call.send(world.person().client)
     assert answer.status_code == 401
-    assert answer.json()["type"] == "user_session_already_exists"
+    assert said(answer)["type"] == "user_session_already_exists"
 
 
 # What is sent ---------------------------------------------------------------------------------------------------------
@@ -329,7 +330,7 @@ def test_the_limit_is_taken(world: World, operation: Operation, parameter: Param
     if parameter.wire in MUST_BE_RIGHT.get(operation.id, ()):
         return
     for value in limits(parameter.rule)[0]:
-        answer = listed(ready(world, operation), parameter, value).send()
+        answer = ready(world, operation).set(parameter, value).send()
         assert answer.status_code == operation.status, f"{str(value)[:50]}: {answer.text[:200]}"
 
 
@@ -337,7 +338,9 @@ def test_the_limit_is_taken(world: World, operation: Operation, parameter: Param
 def test_one_beyond_the_limit_is_refused(world: World, operation: Operation, parameter: Parameter) -> None:
     call = ready(world, operation)
     for value in limits(parameter.rule)[1]:
-        answer = listed(call, parameter, value).send()
+        if parameter.source is Source.QUERY and value in ([1], [None]):
+            continue  # a query string holds texts only
+        answer = call.set(parameter, value).send()
         refused(answer, f"Invalid `{parameter.wire}` param: ")
         assert len(answer.content) < 1000, "a refusal does not repeat what was sent"
 
@@ -349,18 +352,11 @@ def test_an_id_in_the_path_is_an_id(world: World, operation: Operation, paramete
         refused(call.set(parameter, value).send(), f"Invalid `{parameter.wire}` param: ")
 
 
-def listed(call: Call, parameter: Parameter, value: Any) -> Call:
-    """Set the value; a list in a query string is written ``name[]``."""
-    if parameter.source is Source.QUERY and isinstance(value, list):
-        return Call(call.operation, call.client, call.path, {**call.fields, f"{parameter.wire}[]": value})
-    return call.set(parameter, value)
-
-
 def refused(answer: httpx.Response, message: str) -> None:
     """A 400 that says which parameter, and why."""
     assert answer.status_code == 400, answer.text[:300]
-    assert answer.json()["type"] == "general_argument_invalid"
-    assert answer.json()["message"].startswith(message)
+    assert said(answer)["type"] == "general_argument_invalid"
+    assert said(answer)["message"].startswith(message)
 
 
 @every_write
@@ -381,4 +377,4 @@ def test_parameters_are_checked_in_the_order_they_are_declared(guest: Client) ->
     ):
         answer = guest.ask("POST", "/account", **fields)
         assert answer.status_code == 400
-        assert first in answer.json()["message"]
+        assert first in said(answer)["message"]

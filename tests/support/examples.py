@@ -80,6 +80,12 @@ challenge_created = account.ChallengeCreated(
 )
 challenge_passed = account.ChallengePassed(challenge_id="challenge", session_id="laptop", factor="custom")
 session_factor_added = account.SessionFactorAdded(session_id="laptop", factor="totp")
+session_tokens_renewed = account.SessionTokensRenewed(
+    session_id="laptop",
+    access_token="their-newer-token",
+    refresh_token="their-newer-refresh-token",
+    access_token_expires_at=NOON + timedelta(hours=1),
+)
 identity_linked = account.IdentityLinked(
     identity_id="identity",
     provider="google",

@@ -64,7 +64,7 @@ class Issuer:
     @property
     def settings(self) -> dict[str, str]:
         """What a project says of it."""
-        return {"issuer": self.url, "jwksEndpoint": f"{self.url}/keys"}
+        return {"issuer": self.url, "jwks_url": f"{self.url}/keys"}
 
     def token(self, *, key_id: str = "", algorithm: str = "RS256", key: Any = None, **claims: Any) -> str:
         """A token of somebody new whose address is verified, unless the claims say otherwise; `None` leaves one out."""

@@ -203,9 +203,11 @@ def world(server_conninfo: str, template: str, tmp_path_factory: pytest.TempPath
     with (
         temporary_database(server_conninfo, template) as conninfo,
         closing(Log(conninfo)) as log,
-        Server(folder / "data", database_url=conninfo) as server,
+        Server(folder / "data", database_url=conninfo, ACCOUNTS_MOCK_PROVIDERS="on") as server,
     ):
-        yield World(server, log, conninfo)
+        made = World(server, log, conninfo)
+        made.provider("mock", client_id="1", settings={"client_secret": "123456"})
+        yield made
         server.stop()
         held(log)
 

@@ -1,5 +1,7 @@
 """What every answer must be, whoever asked: of the shape its operation declares, or one of the refusals it declares."""
 
+import html
+import re
 from datetime import datetime
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
@@ -49,11 +51,14 @@ def check(answer: httpx.Response) -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
     if answer.request.method in {"OPTIONS", "HEAD"}:
         return
+    operation = operation_of(answer.request)
+    if operation is not None and operation.for_browsers:
+        check_page(answer, operation)
+        return
     kind = "text/plain" if answer.status_code == 204 else "application/json"
     assert answer.headers["content-type"] == f"{kind}; charset=UTF-8"
     assert "no-store" in answer.headers["cache-control"]
     assert answer.headers["x-request-id"]
-    operation = operation_of(answer.request)
     if answer.status_code >= 400:
         check_refusal(answer, operation)
         return
@@ -66,6 +71,35 @@ def check(answer: httpx.Response) -> None:
         conforms(answer.json(), operation.returns)
 
 
+def check_page(answer: httpx.Response, operation: Operation) -> None:
+    """What a person sees: sent on, or a page with one of the refusals the operation declares."""
+    assert answer.headers["content-type"] == "text/html; charset=UTF-8"
+    assert "no-store" in answer.headers["cache-control"]
+    assert answer.headers["x-request-id"]
+    if answer.status_code < 400:
+        assert answer.status_code == operation.status
+        assert answer.headers["location"]
+        return
+    assert refusals_of(operation)[said(answer)["type"]].wire_status == answer.status_code
+
+
+def said(answer: httpx.Response) -> dict[str, str]:
+    """The type and the message of a refusal, of JSON or of a page."""
+    if answer.headers["content-type"].startswith("text/html"):
+        found = re.search(r"<p>(.*)</p>\n<p><code>(\w+)</code></p>", answer.text)
+        assert found is not None
+        return {"message": html.unescape(found[1]), "type": found[2]}
+    return answer.json()
+
+
+def refusals_of(operation: Operation | None) -> dict[str, type[errors.Refusal]]:
+    """What an operation may answer instead, by type."""
+    if operation is None:
+        return {errors.GeneralRouteNotFound.wire_type: errors.GeneralRouteNotFound}
+    limited = (errors.GeneralRateLimitExceeded,) if operation.limits else ()
+    return {refusal.wire_type: refusal for refusal in (*operation.raises, *limited, *EVERYWHERE)}
+
+
 def check_refusal(answer: httpx.Response, operation: Operation | None) -> None:
     """One shape, and a type the operation says it may answer."""
     body = answer.json()
@@ -74,9 +108,7 @@ def check_refusal(answer: httpx.Response, operation: Operation | None) -> None:
     assert body["version"] == "1.9.6"
     assert body["message"]
     assert isinstance(body["message"], str)
-    limited = (errors.GeneralRateLimitExceeded,) if operation is not None and operation.limits else ()
-    allowed = (*operation.raises, *limited, *EVERYWHERE) if operation is not None else (errors.GeneralRouteNotFound,)
-    by_type = {refusal.wire_type: refusal for refusal in allowed}
+    by_type = refusals_of(operation)
     assert body["type"] in by_type, f"{operation and operation.id} does not declare {body['type']}"
     assert by_type[body["type"]].wire_status == answer.status_code
 

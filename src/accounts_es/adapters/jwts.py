@@ -7,6 +7,9 @@ from typing import Any, Final, NamedTuple, cast
 
 import jwt
 
+WRAPPED_LIFE: Final = timedelta(seconds=60)
+"""Contract: cross-cutting, 10.4."""
+
 
 class JwtBroken(Exception):  # noqa: N818
     """The token is not one of ours, or no longer good; the message says why and repeats nothing of it."""
@@ -77,6 +80,20 @@ class Jwts:
         if payload["projectId"] != project_id or expires_at - at > MOST_KEY_LIFE:
             raise JwtBroken("Incomplete or invalid token")
         return KeyClaims(payload["keyId"], tuple(payload["scopes"]), payload["name"], expires_at)
+
+    def wrap(self, project_id: str, secret: str, provider: str, at: datetime) -> str:
+        """The secret of an OAuth2 sign-in, in the form the contract gives it: a token good for `WRAPPED_LIFE`."""
+        payload = {"secret": secret, "provider": provider, "exp": int((at + WRAPPED_LIFE).timestamp())}
+        return jwt.encode(payload, self._key("oauth", project_id), "HS256")
+
+    def unwrap(self, project_id: str, text: str) -> tuple[str, str] | None:
+        """The secret and the provider of what `wrap` made, if it is good now."""
+        try:
+            payload = jwt.decode(text, self._key("oauth", project_id), ["HS256"], options={"require": ["exp"]})
+        except jwt.PyJWTError:
+            return None
+        secret, provider = payload.get("secret"), payload.get("provider")
+        return (secret, provider) if isinstance(secret, str) and isinstance(provider, str) else None
 
     def _key(self, purpose: str, project_id: str) -> bytes:
         return hmac.digest(self._secret, f"accounts-es {purpose}: {project_id}".encode(), hashlib.sha256)

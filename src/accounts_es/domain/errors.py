@@ -290,12 +290,24 @@ class UserMissingId(Refusal):
     """The provider did not say who this is."""
 
 
+class UserOauth2ProviderError(Refusal, status=424):
+    """The provider returned an error."""
+
+
 class UserOauth2ProviderFailure(Refusal, status=424):
     """The provider could not be asked, or did not say who this is."""
 
 
 class ProjectProviderDisabled(Refusal, status=412):
     """This provider is disabled for this project, or not configured."""
+
+
+class ProjectInvalidSuccessUrl(Refusal):
+    """The page to go to after the sign-in is not one of the project's."""
+
+
+class ProjectInvalidFailureUrl(Refusal):
+    """The page to go to after a failed sign-in is not one of the project's."""
 
 
 class ProjectProviderUnsupported(Refusal):

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterable
 from typing import Any, Final
+from urllib.parse import quote
 
 import psycopg
 from pydantic import JsonValue
@@ -57,12 +58,12 @@ from accounts_es.domain.project.commands.keys import USED_EVERY
 from accounts_es.domain.values import is_id
 from accounts_es.eventstore.append import AppendRefused
 from accounts_es.eventstore.reader import ReadsClosed
-from accounts_es.http import gates, idempotency, limits
+from accounts_es.http import gates, idempotency, limits, pages
 from accounts_es.http.callers import GUEST, caller_with_jwt, caller_with_key, caller_with_session
 from accounts_es.http.context import Context, Services
 from accounts_es.http.cookies import presented
 from accounts_es.http.impersonation import act_as
-from accounts_es.http.operation import Operation, Source
+from accounts_es.http.operation import Operation, Redirect, Source
 from accounts_es.http.origins import RawHeaders, allow, is_trusted, unknown_origin
 from accounts_es.http.requests import Request
 from accounts_es.http.routes import Routes
@@ -75,6 +76,8 @@ log = logging.getLogger(__name__)
 
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _JSON: Final = (b"content-type", b"application/json; charset=UTF-8")
+_HTML: Final = (b"content-type", b"text/html; charset=UTF-8")
+_URL_SAFE: Final = ":/%#?=@[]!$&'()*+,;~"
 _NOTHING: Final = (b"content-type", b"text/plain; charset=UTF-8")
 """Of an empty answer: the Python SDK needs a type, and the web SDK would parse JSON."""
 _NO_STORE: Final[RawHeaders] = [
@@ -240,6 +243,8 @@ class Api:
             return Answer(remembered.status, remembered.body, [*_PRIVATE, *remembered.headers])
         result = await operation.handler(ctx, **values)
         await limits.succeeded(ctx, counted)
+        if isinstance(result, Redirect):
+            return moved(operation.status, result)
         body = result if isinstance(result, bytes) else b"" if result is None else to_json(result)
         answer = Answer(operation.status, body, _PRIVATE)
         await idempotency.remember(ctx, operation.status, body)
@@ -254,6 +259,8 @@ class Api:
                 log.exception("refusal not recorded", extra={"request": ctx.request.id})
         if ctx is not None and isinstance(refused, GeneralRateLimitExceeded):
             ctx.services.refusals.count_limited(ctx.meta())
+        if ctx is not None and ctx.operation.for_browsers:
+            return error_page(refused)
         return error_answer(refused)
 
 
@@ -262,6 +269,25 @@ async def _until_even(request: Request, step: float) -> None:
     if step:
         spent = time.monotonic() - request.arrived
         await asyncio.sleep(step - spent % step)
+
+
+def moved(status: int, to: Redirect) -> Answer:
+    """The answer that sends a browser on."""
+    answer = Answer(status, b"", _NO_STORE)
+    answer.raw_headers[1] = _HTML
+    answer.raw_headers.append((b"location", quote(to.url, safe=_URL_SAFE).encode()))
+    answer.raw_headers.append((b"referrer-policy", b"no-referrer"))
+    return answer
+
+
+def error_page(refused: Refusal) -> Answer:
+    """The same as `error_answer`, for people."""
+    told = error_answer(refused)
+    body = pages.error(refused.wire_status, refused.wire_type, refused.message).encode()
+    answer = Answer(told.status_code, body, told.raw_headers[3:])
+    answer.raw_headers[1] = _HTML
+    answer.raw_headers.append((b"content-security-policy", pages.ERROR_POLICY.encode()))
+    return answer
 
 
 def error_answer(refused: Refusal) -> Answer:

@@ -9,6 +9,8 @@ from accounts_es.adapters.hashing import Passwords
 from accounts_es.adapters.id_tokens import IdTokens
 from accounts_es.adapters.ids import now
 from accounts_es.adapters.jwts import Jwts
+from accounts_es.adapters.oauth import OAuth
+from accounts_es.adapters.oauth_states import States
 from accounts_es.application import Application, Besides, Outcome, Step
 from accounts_es.domain.decider import Decider
 from accounts_es.domain.errors import UserSessionNotFound
@@ -46,6 +48,8 @@ class Services:
     passwords: Passwords
     jwts: Jwts
     id_tokens: IdTokens
+    oauth: OAuth
+    states: States
     operations: tuple[Operation, ...]
     counters: Counters | None
     """Where requests are counted; nothing when rate limits are switched off."""
@@ -69,6 +73,8 @@ class Context:
     idempotency: IdempotencyKey | None = None
     opened: bool = False
     """Whether the answer opens a session."""
+    opened_secret: str = ""
+    """What the client carries from then on."""
     even: bool = False
     """Whether the time of the answer must not tell what was done, besides what the operation says."""
     messages: tuple[Message, ...] = ()
@@ -192,7 +198,8 @@ class Context:
             self.services.refusals.count(self.meta(), event)
 
     @property
-    def _jar(self) -> Jar:
+    def jar(self) -> Jar:
+        """Where the client keeps cookies."""
         trusted = self.services.settings.trusted_proxies
         page = self.request.header(b"origin") or self.request.header(b"referer")
         return Jar(self.request.host(trusted), self.request.is_https(trusted), page)
@@ -200,10 +207,10 @@ class Context:
     def open_session(self, account_id: str, secret: str, expires_at: datetime) -> str:
         """Send the session to the client; returns what servers read from the body and clients do not."""
         self.opened = True
-        encoded = cookies.encode(Credential(account_id, secret))
-        self.headers.extend(cookies.opened(self._jar, self.project_id, encoded, expires_at))
+        self.opened_secret = encoded = cookies.encode(Credential(account_id, secret))
+        self.headers.extend(cookies.opened(self.jar, self.project_id, encoded, expires_at))
         return encoded if self.caller.kind == "key" else ""
 
     def close_session(self) -> None:
         """Make the client forget its session."""
-        self.headers.extend(cookies.closed(self._jar, self.project_id))
+        self.headers.extend(cookies.closed(self.jar, self.project_id))

@@ -106,6 +106,15 @@ def closed(jar: Jar, project_id: str) -> RawHeaders:
     return headers
 
 
+def bound(jar: Jar, name: str, value: str, *, seconds: int) -> tuple[bytes, bytes]:
+    """The header of a cookie for browsers that come back from elsewhere; no page can read it."""
+    secure = "; secure" if jar.secure else ""
+    return (
+        b"set-cookie",
+        f"{name}={value}; max-age={seconds}; path=/v1/account; httponly; samesite=Lax{secure}".encode(),
+    )
+
+
 def _cookies(jar: Jar, project_id: str, value: str, until: str) -> RawHeaders:
     name = cookie_name(project_id)
     domain = "" if _is_bare(jar.host) else f"; domain=.{jar.host}"

@@ -22,6 +22,8 @@ _ERROR: Final[dict[str, Any]] = {
     },
 }
 
+_ERROR_CONTENT: Final[dict[str, Any]] = {"application/json": {"schema": {"$ref": f"{_MODELS}Error"}}}
+
 _LIMIT_HEADERS: Final[dict[str, Any]] = {
     "X-RateLimit-Limit": {"description": "Requests within the window", "schema": {"type": "integer"}},
     "X-RateLimit-Remaining": {"description": "Requests left in it", "schema": {"type": "integer"}},
@@ -75,14 +77,15 @@ def _describe(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     for status, types in sorted(by_status.items()):
         described["responses"][str(status)] = {
             "description": ", ".join(types),
-            "content": {"application/json": {"schema": {"$ref": f"{_MODELS}Error"}}},
+            "content": {"text/html": {}} if operation.for_browsers else _ERROR_CONTENT,
         }
     if operation.scopes:
         described["security"] = [{"Project": [], "Session": []}, {"Project": [], "Key": []}]
         described["x-scopes"] = list(operation.scopes)
     if operation.limits:
         described["responses"]["429"]["headers"] = _LIMIT_HEADERS
-        described["responses"][str(operation.status)]["headers"] = _LIMIT_HEADERS
+        answered = described["responses"][str(operation.status)]
+        answered["headers"] = answered.get("headers", {}) | _LIMIT_HEADERS
         described["x-rate-limits"] = [
             {"count": each.count, "seconds": each.seconds, "by": list(each.by), "success": each.success}
             for each in operation.limits
@@ -99,6 +102,9 @@ def _schema(model: Any) -> dict[str, Any]:
 def _answer(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.returns is None:
         return {"description": "Done"}
+    if operation.for_browsers:
+        location = {"description": "Where the browser goes", "schema": {"type": "string", "format": "uri"}}
+        return {"description": "Redirect", "headers": {"Location": location}}
     schema = dict(_schema(operation.returns))
     schemas.update(schema.pop("$defs", {}))
     name = schema.get("title")

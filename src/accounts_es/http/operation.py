@@ -32,6 +32,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """The answer to a browser that is sent on. An operation that returns it answers refusals with a page for people."""
+
+    url: str
+
+
 class Source(Enum):
     """Where a parameter travels."""
 
@@ -133,6 +140,11 @@ class Operation:
     parameters: tuple[Parameter, ...]
     handler: Handler
     summary: str
+
+    @property
+    def for_browsers(self) -> bool:
+        """Whether people come here themselves, with the address bar."""
+        return self.returns is Redirect
 
     @property
     def group(self) -> str:

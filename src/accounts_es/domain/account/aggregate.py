@@ -238,6 +238,8 @@ def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:  # n
             return replace(account, sessions={**account.sessions, event.session_id: session})
         case events.SessionExtended():
             return _with_session(account, event.session_id, expires_at=event.expires_at)
+        case events.SessionTokensRenewed():
+            return _with_tokens(account, event)
         case events.SessionDeleted():
             targets = tuple(each for each in account.targets if each.session_id != event.session_id)
             return replace(account, sessions=_without(account.sessions, event.session_id), targets=targets)
@@ -308,6 +310,19 @@ def _with_session(account: Account, session_id: str, *, expires_at: datetime) ->
     if session is None:
         return account
     return replace(account, sessions={**account.sessions, session_id: replace(session, expires_at=expires_at)})
+
+
+def _with_tokens(account: Account, event: events.SessionTokensRenewed) -> Account:
+    session = account.sessions.get(event.session_id)
+    if session is None:
+        return account
+    renewed = replace(
+        session,
+        provider_access_token=event.access_token,
+        provider_refresh_token=event.refresh_token,
+        provider_access_token_expires_at=event.access_token_expires_at,
+    )
+    return replace(account, sessions={**account.sessions, event.session_id: renewed})
 
 
 def _with_factor(account: Account, session_id: str, factor: str, *, shown_at: datetime | None = None) -> Account:

@@ -128,6 +128,15 @@ class SessionExtended(Event, topic="account.session_extended"):
     expires_at: datetime
 
 
+class SessionTokensRenewed(Event, topic="account.session_tokens_renewed"):
+    """The provider a session came from gave newer tokens for it."""
+
+    session_id: str
+    access_token: Personal[str]
+    refresh_token: Personal[str] = ""
+    access_token_expires_at: datetime | None = None
+
+
 class SessionDeleted(Event, topic="account.session_deleted"):
     """A session ended before its time: signed out, revoked, or pushed out by newer ones."""
 
@@ -310,6 +319,7 @@ AccountEvent: TypeAlias = (
     | TargetRemoved
     | SessionCreated
     | SessionExtended
+    | SessionTokensRenewed
     | SessionDeleted
     | NameChanged
     | PrefsUpdated

@@ -9,6 +9,7 @@ from typing import Final
 
 from accounts_es.adapters.ids import fingerprint, stream_id, wire_id
 from accounts_es.domain.account import ACCOUNT, commands
+from accounts_es.domain.account.commands.sessions import PROVIDER_FACTORS
 from accounts_es.domain.account.events import (
     EmailChanged,
     IdentityLinked,
@@ -49,8 +50,6 @@ REFUSALS: Final = (
     *BEGINNING_REFUSALS,
 )
 """What `arrive` and `open_session` raise."""
-FACTORS: Final = ("email", "oauth2")
-"""Two of them: whoever signs in at a provider owes no second factor here (contract: account, 1.9)."""
 
 
 async def arrive(ctx: Context, profile: Profile) -> AccountRow:
@@ -142,7 +141,7 @@ async def open_session(ctx: Context, account: AccountRow, profile: Profile, toke
         secret_hash=fingerprint(new.secret),
         provider=profile.provider,
         provider_uid=profile.uid,
-        factors=FACTORS,
+        factors=PROVIDER_FACTORS,
         expires_at=new.expires_at,
         provider_access_token=tokens.access,
         provider_refresh_token=tokens.refresh,

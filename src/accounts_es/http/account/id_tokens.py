@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from accounts_es.adapters.id_tokens import IdTokenBroken, Issuer, KeysAway, shows_nonce
+from accounts_es.adapters.providers import PROVIDERS
 from accounts_es.domain.account.profiles import Profile, ProviderTokens
 from accounts_es.domain.errors import (
     ProjectProviderDisabled,
@@ -15,7 +16,7 @@ from accounts_es.domain.errors import (
 )
 from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project import PROJECT
-from accounts_es.domain.project.aggregate import Provider, project_stream
+from accounts_es.domain.project.aggregate import Provider
 from accounts_es.domain.values import is_email
 from accounts_es.http import models
 from accounts_es.http.account import arriving
@@ -23,13 +24,8 @@ from accounts_es.http.context import Context
 from accounts_es.http.operation import Limit, operation
 from accounts_es.http.rules import Choice, Number, Text
 
-ISSUERS: Final[Mapping[str, Issuer]] = {
-    "apple": Issuer(("https://appleid.apple.com",), "https://appleid.apple.com/auth/keys"),
-    "google": Issuer(
-        ("https://accounts.google.com", "accounts.google.com"), "https://www.googleapis.com/oauth2/v3/certs"
-    ),
-}
-"""Who signs the ID tokens of apps. The provider's settings may name another ``issuer`` and ``jwksEndpoint``."""
+NATIVE: Final = ("apple", "google")
+"""Whose ID tokens apps get. A provider's settings may name another ``issuer`` and ``jwks_url``."""
 MAX_TOKEN: Final = 16_384
 MAX_LIFE: Final = 31_536_000
 
@@ -54,7 +50,7 @@ MAX_LIFE: Final = 31_536_000
 async def create_id_token_session(
     ctx: Context,
     *,
-    provider: Annotated[str, Choice(tuple(ISSUERS))],
+    provider: Annotated[str, Choice(NATIVE)],
     id_token: Annotated[str, Text(MAX_TOKEN)],
     nonce: Annotated[str, Text(2048, shortest=0)] = "",
     access_token: Annotated[str, Text(MAX_TOKEN, shortest=0)] = "",
@@ -66,7 +62,7 @@ async def create_id_token_session(
     ``nonce`` is what the app made up before it hashed it for the provider. ``accessToken`` is only kept for the app, on
     the session; ``name`` only serves somebody new whose token names nobody.
     """
-    configured = (await ctx.load(PROJECT, project_stream(ctx.project_id))).providers.get(provider)
+    configured = (await ctx.load(PROJECT, ctx.required_project.stream)).providers.get(provider)
     if configured is None or not configured.native_enabled:
         raise ProjectProviderDisabled
     try:
@@ -97,9 +93,9 @@ async def _checked(ctx: Context, configured: Provider, id_token: str, nonce: str
 
 
 def _issuer(configured: Provider) -> Issuer:
-    known = ISSUERS[configured.provider]
-    issuer, keys = _text(configured.settings, "issuer"), _text(configured.settings, "jwksEndpoint")
-    return Issuer((issuer,) if issuer else known.names, keys or known.jwks_url)
+    known = PROVIDERS[configured.provider]
+    issuer, keys = _text(configured.settings, "issuer"), _text(configured.settings, "jwks_url")
+    return Issuer((issuer,) if issuer else known.issuer, keys or known.jwks)
 
 
 def _text(settings: JSONObject, name: str) -> str:

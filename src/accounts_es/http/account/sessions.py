@@ -7,10 +7,12 @@ from accounts_es.adapters.ids import fingerprint, stream_id, wire_id
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.aggregate import SENT_TO
 from accounts_es.domain.account.events import (
+    IdentityLinked,
     PasswordRehashed,
     SessionCreated,
     SessionDeleted,
     SessionExtended,
+    SessionTokensRenewed,
     SignedUp,
     TokenRedeemed,
     VerifiedEmail,
@@ -26,6 +28,7 @@ from accounts_es.domain.errors import (
 )
 from accounts_es.http import models
 from accounts_es.http.account import opening
+from accounts_es.http.account.registrations import renewed_tokens
 from accounts_es.http.context import Context
 from accounts_es.http.models.tokens import bare_secret
 from accounts_es.http.operation import Limit, guesses, operation
@@ -189,15 +192,36 @@ async def _redeem(ctx: Context, user_id: str, secret: str) -> models.Session:
         await ctx.refuse_sign_in("token", "unknown", user_id, None)
         raise UserInvalidToken
     try:
-        return await _redeem_for(ctx, account, bare_secret(user_id, secret))
+        wrapped = ctx.services.jwts.unwrap(ctx.project_id, secret)
+        if wrapped is not None:
+            identity_id, digest = await _identity_behind(ctx, account, *wrapped)
+            return await _redeem_for(ctx, account, digest, identity_id)
+        return await _redeem_for(ctx, account, ctx.token_digest(account.stream, bare_secret(user_id, secret)))
     except (UserInvalidToken, UserBlocked) as refused:
         await ctx.refuse_sign_in("token", refused.wire_type, user_id, account)
         raise
 
 
-async def _redeem_for(ctx: Context, account: accounts.AccountRow, secret: str) -> models.Session:
+async def _identity_behind(ctx: Context, account: accounts.AccountRow, secret: str, provider: str) -> tuple[str, str]:
+    """The identity an OAuth2 token was issued for, and the token's digest. Raises `UserInvalidToken`."""
+    state = await ctx.load(ACCOUNT, account.stream)
+    issued = {token.secret_hash for token in state.tokens.values()}
+    for identity in state.identities.values():
+        digest = oauth_digest(ctx, account.stream, identity.identity_id, secret)
+        if identity.provider == provider and digest in issued:
+            return identity.identity_id, digest
+    raise UserInvalidToken
+
+
+def oauth_digest(ctx: Context, stream: str, identity_id: str, secret: str) -> str:
+    """What is stored of the secret of an OAuth2 sign-in: good for one identity, and only as it came wrapped."""
+    return ctx.token_digest(stream, f"{identity_id}\x1f{secret}")
+
+
+async def _redeem_for(
+    ctx: Context, account: accounts.AccountRow, digest: str, identity_id: str | None = None
+) -> models.Session:
     new = opening.new_session(ctx)
-    digest = ctx.token_digest(account.stream, secret)
     if ctx.rules.policies.session_alert.enabled:
         tokens = (await ctx.load(ACCOUNT, account.stream)).tokens.values()
         # Whoever signs in by mail has just been told by that mail.
@@ -212,6 +236,7 @@ async def _redeem_for(ctx: Context, account: accounts.AccountRow, secret: str) -
         session_id=new.session_id,
         session_secret_hash=fingerprint(new.secret),
         expires_at=new.expires_at,
+        identity_id=identity_id,
         limit=new.limit,
     )
     return await opening.answer(ctx, account.stream, account.account_id, new)
@@ -244,15 +269,23 @@ async def get_session(ctx: Context, *, session_id: Annotated[str, Id()]) -> mode
     id="account.updateSession",
     scope="account",
     returns=models.Session,
-    emits=(SessionExtended,),
+    emits=(SessionExtended, SessionTokensRenewed, IdentityLinked),
     raises=(UserSessionNotFound, UserNotFound),
     limits=(Limit(10, 3600, "url", "ip"),),
 )
 async def update_session(ctx: Context, *, session_id: Annotated[str, Id()]) -> models.Session:
-    """Keep one of the caller's sessions for its whole length from now on."""
+    """Keep one of the caller's sessions for its whole length from now on, with newer tokens of its provider."""
     extending, account = _own(ctx, session_id), ctx.account
     expires_at = ctx.at + timedelta(seconds=ctx.rules.policies.session_duration.duration)
-    await ctx.execute(ACCOUNT, account.stream, commands.extend_session, session_id=extending, expires_at=expires_at)
+    tokens = await renewed_tokens(ctx, account.stream, extending)
+    await ctx.execute(
+        ACCOUNT,
+        account.stream,
+        commands.extend_session,
+        session_id=extending,
+        expires_at=expires_at,
+        tokens=tokens,
+    )
     return await _described(ctx, extending)
 
 

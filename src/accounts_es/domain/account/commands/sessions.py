@@ -3,11 +3,24 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
+from typing import Final
 
 from accounts_es.domain.account.aggregate import Account
 from accounts_es.domain.account.commands.guards import ensure_active, ensure_checked, ensure_exists, session_of
-from accounts_es.domain.account.events import AccountEvent, SessionCreated, SessionDeleted, SessionExtended, TargetAdded
+from accounts_es.domain.account.commands.identities import identity_of, renew_tokens
+from accounts_es.domain.account.events import (
+    AccountEvent,
+    SessionCreated,
+    SessionDeleted,
+    SessionExtended,
+    SessionTokensRenewed,
+    TargetAdded,
+)
+from accounts_es.domain.account.profiles import ProviderTokens
 from accounts_es.domain.values import MAX_SESSIONS
+
+PROVIDER_FACTORS: Final = ("email", "oauth2")
+"""Two of them: whoever signs in at a provider owes no second factor here (contract: account, 1.9)."""
 
 
 def create_session(
@@ -63,11 +76,27 @@ def delete_session(account: Account, *, session_id: str, reason: str) -> Iterato
     yield SessionDeleted(session_id=session_id, reason=reason)
 
 
-def extend_session(account: Account, *, session_id: str, expires_at: datetime) -> Iterator[AccountEvent]:
-    """Keep a session for longer. Raises `UserSessionNotFound`."""
+def extend_session(
+    account: Account, *, session_id: str, expires_at: datetime, tokens: ProviderTokens | None = None
+) -> Iterator[AccountEvent]:
+    """Keep a session for longer, with newer tokens of its provider where there are any; its identity gets them too.
+
+    Raises `UserSessionNotFound`.
+    """
     ensure_active(account)
-    if session_of(account, session_id).expires_at != expires_at:
+    session = session_of(account, session_id)
+    if session.expires_at != expires_at:
         yield SessionExtended(session_id=session_id, expires_at=expires_at)
+    if tokens is not None:
+        yield SessionTokensRenewed(
+            session_id=session_id,
+            access_token=tokens.access,
+            refresh_token=tokens.refresh,
+            access_token_expires_at=tokens.access_expires_at,
+        )
+        identity = identity_of(account, session.provider, session.provider_uid)
+        if identity is not None:
+            yield from renew_tokens(account, identity_id=identity.identity_id, tokens=tokens)
 
 
 def delete_sessions(account: Account, *, reason: str) -> Iterator[AccountEvent]:

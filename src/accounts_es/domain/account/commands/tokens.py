@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from accounts_es.domain.account.aggregate import SENT_TO, Account, Token
 from accounts_es.domain.account.commands.credentials import end_other_sessions, new_password
 from accounts_es.domain.account.commands.guards import ensure_exists
-from accounts_es.domain.account.commands.sessions import create_session
+from accounts_es.domain.account.commands.sessions import PROVIDER_FACTORS, create_session
 from accounts_es.domain.account.events import (
     AccountEvent,
     TokenIssued,
@@ -114,13 +114,19 @@ def sign_in_with_token(
     session_id: str,
     session_secret_hash: str,
     expires_at: datetime,
+    identity_id: str | None = None,
     limit: int = MAX_SESSIONS,
 ) -> Iterator[AccountEvent]:
-    """Redeem a token for a session. Raises `UserInvalidToken`, and `UserBlocked` although the token is right."""
-    if not account.exists:
+    """Redeem a token for a session; that of an OAuth2 sign-in with the identity it was issued for, and only so.
+
+    Raises `UserInvalidToken`, and `UserBlocked` although the token is right.
+    """
+    identity = account.identities.get(identity_id) if identity_id is not None else None
+    if not account.exists or (identity_id is not None and identity is None):
         raise UserInvalidToken
-    token = token_of(account, purposes=tuple(SIGN_IN), secret_hash=secret_hash, now=now)
-    way = SIGN_IN[token.purpose]
+    purposes: tuple[TokenPurpose, ...] = ("oauth2",) if identity is not None else tuple(SIGN_IN)
+    token = token_of(account, purposes=purposes, secret_hash=secret_hash, now=now)
+    way = SIGN_IN[token.purpose] if identity is None else TokenSignIn(identity.provider, PROVIDER_FACTORS)
     opened = tuple(
         create_session(
             account,
@@ -129,6 +135,10 @@ def sign_in_with_token(
             provider=way.provider,
             factors=way.factors,
             expires_at=expires_at,
+            provider_uid=identity.provider_uid if identity is not None else "",
+            provider_access_token=identity.access_token if identity is not None else "",
+            provider_refresh_token=identity.refresh_token if identity is not None else "",
+            provider_access_token_expires_at=identity.access_token_expires_at if identity is not None else None,
             limit=limit,
         )
     )
