@@ -256,6 +256,18 @@ def test_an_old_invitation_does_not_verify_a_new_address(world: World, crew: Cre
     assert joe.ask("GET", "/account").json()["emailVerification"] is False
 
 
+def test_what_is_stored_shows_neither_secret_nor_name(world: World, jane: Person) -> None:
+    name, email = f"Friends of {token_hex(6)}", an_email()
+    team = jane.ask("POST", "/teams", teamId=token_hex(8), name=name).json()
+    jane.ask("PUT", f"/teams/{team['$id']}/prefs", prefs={"motto": name})
+    jane.ask("POST", f"/teams/{team['$id']}/memberships", roles=[], email=email, url=PAGE)
+    secret = world.mailbox.mail(email).parameters["secret"]
+    for value in (name, team["$id"], email, secret):
+        for column in ("state FROM log.accounts_events", "payload FROM log.outbox"):
+            selected = f"SELECT 1 FROM (SELECT {column}) AS kept (bytes) WHERE position(%s::bytea IN bytes) > 0"
+            assert world.log.connection.execute(selected, (value.encode(),)).fetchall() == []
+
+
 def test_who_may_not_invite_leaves_nobody_behind(world: World, crew: Crew, joe: Person, operator: Client) -> None:
     crew.add(joe, "player")
     email = an_email()
