@@ -36,7 +36,8 @@ def test_T25_an_id_of_one_project_is_nothing_in_another_and_the_attempt_is_recor
     world: World, other: str, other_operator: Client, operation: Operation
 ) -> None:
     call = ready(world, operation)
-    stranger = world.person(project=other).client if operation.group == "account" else other_operator
+    by_people = not set(ALL_KEY_SCOPES) & set(operation.scopes)
+    stranger = world.person(project=other).client if by_people else other_operator
 
     answer = call.send(stranger)
 
@@ -46,7 +47,7 @@ def test_T25_an_id_of_one_project_is_nothing_in_another_and_the_attempt_is_recor
     (denied,) = [each for each in world.log.recorded(answer) if each.event.topic.startswith("security.")]
     assert denied.event.model_dump() == {"operation": operation.id, "reason": answer.json()["type"]}
     assert denied.meta.project == other
-    assert denied.meta.actor.kind == ("account" if operation.group == "account" else "key")
+    assert denied.meta.actor.kind == ("account" if by_people else "key")
     assert call.send().status_code == operation.status, "it is still there for its own project"
 
 
