@@ -22,6 +22,7 @@ from accounts_es.application import Application
 from accounts_es.eventstore.connection import connect_sync
 from accounts_es.eventstore.counters import Counters
 from accounts_es.eventstore.keys import MasterKey
+from accounts_es.eventstore.ledger.note import public_key
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.migrate import migrate
 from accounts_es.eventstore.rebuild import fill
@@ -105,6 +106,7 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
                     oauth=OAuth(client, id_tokens),
                     states=States(parts.jwt_key),
                     operations=OPERATIONS,
+                    ledger_key=public_key(parts.ledger_key),
                     counters=counters,
                     wording=our_wording,
                 )
@@ -157,6 +159,8 @@ class ServerParts:
     conninfo: str
     master: MasterKey
     jwt_key: bytes
+    ledger_key: bytes
+    """Only its public half goes further."""
 
 
 def application(parts: ServerParts) -> Server:

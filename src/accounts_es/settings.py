@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     private_sign_up: bool = False
     """Whether signing up with somebody's address looks as if it had worked, instead of being refused (409, as Appwrite
     does): then nobody learns who has an account."""
+    checkpoint_seconds: float = Field(default=10.0, gt=0)
+    """The log is signed as it grows, at most once in this time."""
+    checkpoint_url: str | None = None
+    """Where signed checkpoints are posted as well, besides the folder ``checkpoints`` of ``data``."""
     log_level: str = "INFO"
 
     @property

@@ -177,3 +177,56 @@ def test_parameters_for_passwords_are_proposed_as_settings() -> None:
     assert 19456 <= int(proposed["ACCOUNTS_HASH_MEMORY_KIB"]) <= 32 * 1024
     assert int(proposed["ACCOUNTS_HASH_ITERATIONS"]) >= 2
     assert proposed["ACCOUNTS_HASH_LANES"] == "1"
+
+
+# The verifiable log ---------------------------------------------------------------------------------------------------
+
+
+def verify(*words: str) -> "subprocess.CompletedProcess[str]":
+    """The stand-alone verifier, without anything of ours at hand."""
+    return run(sys.executable, "-I", "-P", "scripts/verify_audit.py", *words)
+
+
+def test_T53_an_export_is_checked_offline_against_what_was_signed_before(server: Server, tmp_path: Path) -> None:
+    export, signed, key = tmp_path / "log.jsonl", tmp_path / "signed.txt", tmp_path / "key.txt"
+    signed.write_text(command(server, "checkpoint").stdout)
+    key.write_text(command(server, "checkpoint", "--key").stdout)
+    first = command(server, "audit", "--export", str(export))
+    assert first.returncode == 0, first.stderr
+    server.operator().ask("POST", "/users", userId="joan", email="joan@example.com", name="Joan")
+    with export.open("a") as file:
+        file.write('{"position":')  # a crash while it was written
+    assert command(server, "audit", "--export", str(export)).returncode == 0
+    later = tmp_path / "later.txt"
+    later.write_text(command(server, "checkpoint").stdout)
+
+    checked = ["--key", str(key), "--checkpoint", str(signed), "--checkpoint", str(later), str(export)]
+    good = verify(*checked)
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "events are those signed in 2 checkpoints" in good.stdout
+    assert "joan@example.com" not in export.read_text()
+
+    lines = export.read_text().splitlines(keepends=True)
+    assert [json.loads(line)["position"] for line in lines] == sorted({json.loads(line)["position"] for line in lines})
+    export.write_text("".join([lines[0].replace("default", "defualt"), *lines[1:]]))
+    bad = verify(*checked)
+    assert (bad.returncode, bad.stderr) == (1, "")
+    assert bad.stdout.startswith("WRONG: the checkpoint of ")
+
+
+def test_an_export_takes_no_conditions_and_no_other_file(server: Server, tmp_path: Path) -> None:
+    refused = command(server, "audit", "jane", "--export", str(tmp_path / "log.jsonl"))
+    assert "it takes no conditions" in refused.stderr
+    other = tmp_path / "other.txt"
+    other.write_text("mine\n")
+    assert "is no export" in command(server, "audit", "--export", str(other)).stderr
+    assert other.read_text() == "mine\n"
+
+
+def test_a_checkpoint_is_made_without_a_running_server_too(tmp_path: Path) -> None:
+    with Server(tmp_path / "data") as stopped:
+        assert stopped.stop() == 0
+    again = command(stopped, "checkpoint")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith("accounts-es/")
+    assert "there is no ledger key" in run(COMMAND, "checkpoint", "--data", str(tmp_path)).stderr

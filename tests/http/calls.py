@@ -41,7 +41,7 @@ from accounts_es.http.rules import (
 )
 from tests.http import settled
 from tests.support.issuer import google
-from tests.support.running import PASSWORD, Person, World, a_phone, an_email
+from tests.support.running import PASSWORD, Person, World, a_phone, an_email, signed_event
 from tests.support.server import Client
 
 
@@ -174,6 +174,8 @@ MUST_BE_RIGHT: Final = {
     "access.evaluate": {"subject", "action", "resource"},
     "access.evaluateAll": {"subject", "action", "resource", "evaluations", "options"},
     "access.forward": {"role", "resourceType", "resourceId", "action"},
+    "audit.getProof": {"event"},
+    "audit.getConsistency": {"from", "to"},
     "account.createEmailPasswordSession": {"email", "password"},
     "account.updateEmail": {"password"},
     "account.updatePhone": {"password"},
@@ -389,7 +391,23 @@ def _came_back(_world: World, _person: Person, call: Call) -> None:
     call.fields = {"state": asked["state"], "code": "abcdef"}
 
 
+def _was_signed(world: World, person: Person, call: Call) -> None:
+    call.fields["event"] = signed_event(world, person)
+
+
+def _both_signed(world: World, person: Person, call: Call) -> None:
+    signed_event(world, person)
+    call.fields |= {"from": 1, "to": 2}
+
+
+def _one_signed(world: World, person: Person, _call: Call) -> None:
+    signed_event(world, person)
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
+    "audit.getCheckpoint": _one_signed,
+    "audit.getProof": _was_signed,
+    "audit.getConsistency": _both_signed,
     "account.createEmailPasswordSession": _signs_in,
     "account.updateEmail": _shows_password,
     "account.updatePhone": _shows_password,

@@ -1,6 +1,7 @@
 """Fixtures for tests that need a running server: import them in the folder's conftest."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -181,6 +182,22 @@ class Person:
         self.session_id = session_id
         self.email = email
         self.ask = client.ask
+
+
+def signed_event(world: World, person: Person) -> int:
+    """The position of the person's sign-up, once a checkpoint covers it."""
+    ((position,),) = world.log.connection.execute(
+        """SELECT notification_id FROM log.accounts_events JOIN read.accounts_v2 AS a ON originator_id = a.stream
+           WHERE a.account_id = %s AND originator_version = 1""",
+        (person.account_id,),
+    ).fetchall()
+    end = time.monotonic() + 30
+    while not world.log.connection.execute(
+        "SELECT 1 FROM log.checkpoints WHERE position >= %s", (position,)
+    ).fetchone():
+        assert time.monotonic() < end, "the log is not signed"
+        time.sleep(0.01)
+    return int(position)
 
 
 def an_email() -> str:

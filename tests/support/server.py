@@ -34,6 +34,7 @@ FAST = {
     "ACCOUNTS_HASH_ITERATIONS": "1",
     "ACCOUNTS_EVEN_ANSWERS": "0",
     "ACCOUNTS_RATE_LIMITS": "off",
+    "ACCOUNTS_CHECKPOINT_SECONDS": "0.05",
 }
 """The cheapest hashing the settings allow, answers as soon as they are ready, and as many as one address wants."""
 

@@ -53,6 +53,8 @@ STATUS_OF = {name: int(status) for name, status in (entry.split() for entry in C
 # Said by no Appwrite server: they answer what it has no word for.
 OURS = {
     "access_forbidden": 403,
+    "audit_event_not_found": 404,
+    "audit_checkpoint_not_found": 404,
     "resource_not_found": 404,
     "resource_already_exists": 409,
     "general_service_unavailable": 503,

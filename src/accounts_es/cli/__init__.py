@@ -6,6 +6,7 @@ from collections.abc import Callable
 import typer
 
 from accounts_es.cli.audit import audit
+from accounts_es.cli.checkpoint import checkpoint
 from accounts_es.cli.console import Trouble, complain
 from accounts_es.cli.deliver import deliver
 from accounts_es.cli.hashes import hashes
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(replay)
 app.command()(audit)
+app.command()(checkpoint)
 app.command()(deliver)
 app.command()(version)
 app.add_typer(projects, name="projects")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import psycopg
@@ -18,6 +19,7 @@ from rich.text import Text
 from accounts_es.cli.administer import DATA, Data, Url
 from accounts_es.cli.console import Trouble
 from accounts_es.cli.database import Tool, open_tool
+from accounts_es.cli.export import write_export
 from accounts_es.domain.event import NewerShape
 from accounts_es.eventstore.audit import Wanted, find_stream, plain, records, state_at
 from accounts_es.eventstore.audit_record import Record, harmless, harmless_json
@@ -42,6 +44,9 @@ def audit(
     until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
     event: Annotated[str | None, typer.Option(help="Only events of this name, such as SignedUp.")] = None,
     at: Annotated[str | None, typer.Option(help="Print the account's state as of a position or a time.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write all events with their stored bytes here, or go on where it ends.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     redact: Annotated[bool, typer.Option("--redact", help="Hide personal values.")] = False,
     data: Data = DATA,
@@ -56,7 +61,11 @@ def audit(
             if tool.master is not None:
                 check_master_key(connection, tool.master)
             stream = _stream(connection, tool, project or "default", account_id) if account_id is not None else None
-            if at is not None:
+            if export is not None:
+                if wanted != Wanted() or account_id is not None:
+                    raise Trouble("an export holds the whole log: it takes no conditions")
+                print(f"{export} holds the log up to position {write_export(connection, export)}")
+            elif at is not None:
                 _print_state(connection, tool, stream, at, redact=redact)
             else:
                 asked = replace(wanted, stream=stream)

@@ -1,4 +1,4 @@
-"""``accounts-es deliver``: mail and text messages. ``serve`` runs one of its own."""
+"""``accounts-es deliver``: mail, text messages, the verifiable log. ``serve`` runs one of its own."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Annotated, Final
@@ -19,6 +19,8 @@ from accounts_es.adapters.key_files import load_key
 from accounts_es.cli.console import Trouble
 from accounts_es.cli.database import open_tool
 from accounts_es.eventstore.keys import MasterKey
+from accounts_es.reactors.checkpoints import sinks
+from accounts_es.reactors.ledger import Ledger
 from accounts_es.reactors.outbox import Outbox
 from accounts_es.reactors.projects import projects
 from accounts_es.reactors.transports import transports
@@ -34,7 +36,7 @@ def deliver(
     data: Annotated[Path | None, typer.Option(help="The server's data folder.")] = None,
     database_url: Annotated[str | None, typer.Option(envvar="ACCOUNTS_DATABASE_URL", help="Its database.")] = None,
 ) -> None:
-    """Deliver mail and text messages until told to stop, besides what the server itself delivers."""
+    """Deliver mail and text messages and sign the log until told to stop, besides what the server itself does."""
     settings = Settings() if data is None else Settings(data=data)
     logs.configure(settings.log_level)
     with open_tool(settings.data, database_url) as tool:
@@ -45,7 +47,13 @@ def deliver(
 
 async def _deliver(settings: Settings, conninfo: str, master: MasterKey) -> None:
     outbox = Outbox(conninfo, master, transports(settings, projects(conninfo, master)))
-    delivering = asyncio.create_task(outbox.run())
+    working = [asyncio.create_task(outbox.run())]
+    ledger_key = load_key("ledger", settings.data, os.environ)
+    if ledger_key is not None:
+        ledger = Ledger(conninfo, ledger_key, sinks(settings), settings.checkpoint_seconds)
+        working.append(asyncio.create_task(ledger.run()))
+    else:
+        log.warning("there is no ledger key: the log is not signed here")
     loop = asyncio.get_running_loop()
     parent = multiprocessing.parent_process()
 
@@ -55,15 +63,19 @@ async def _deliver(settings: Settings, conninfo: str, master: MasterKey) -> None
             loop.remove_reader(parent.sentinel)
         for ending in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(ending, lambda: None)
-        delivering.cancel()
+        for task in working:
+            task.cancel()
 
     for ending in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(ending, stop)
     if parent is not None:
         # However the server ends, its delivery ends with it.
         loop.add_reader(parent.sentinel, stop)
-    with suppress(asyncio.CancelledError):
-        await delivering
+    # Until all have been cancelled, or one has failed.
+    done, _ = await asyncio.wait(working, return_when=asyncio.FIRST_EXCEPTION)
+    for task in done:
+        if not task.cancelled():
+            task.result()
 
 
 @contextmanager

@@ -258,7 +258,7 @@ def worker() -> Server:
     settings = Settings()
     logs.configure(settings.log_level)
     master = master_key(settings)
-    jwt_key = load_key("jwt", settings.data, os.environ)
-    if jwt_key is None:
-        raise Trouble("there is no jwt key")
-    return application(ServerParts(settings, os.environ[_CONNINFO], master, jwt_key))
+    jwt_key, ledger_key = (load_key(name, settings.data, os.environ) for name in ("jwt", "ledger"))
+    if jwt_key is None or ledger_key is None:
+        raise Trouble("there is no jwt key, or no ledger key")
+    return application(ServerParts(settings, os.environ[_CONNINFO], master, jwt_key, ledger_key))

@@ -368,3 +368,11 @@ class ResourceAlreadyExists(Refusal, status=409):
 
 class AccessForbidden(Refusal, status=403):
     """The caller is known, and may not do this."""
+
+
+class AuditEventNotFound(Refusal, status=404):
+    """The project has no event at this position of the log."""
+
+
+class AuditCheckpointNotFound(Refusal, status=404):
+    """The log has not been signed yet. Please try again shortly."""

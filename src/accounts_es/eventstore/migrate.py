@@ -124,7 +124,9 @@ _GRANTS: Final[tuple[LiteralString, ...]] = (
     "GRANT SELECT, INSERT ON log.accounts_events, log.accounts_snapshots TO {role}",
     "GRANT SELECT, INSERT, DELETE ON log.subject_keys, log.claims TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON log.idempotency, log.outbox, log.limits TO {role}",
-    "GRANT SELECT ON log.key_check, log.migrations, log.read_models TO {role}",
+    "GRANT SELECT ON log.key_check, log.migrations, log.read_models, log.ledger TO {role}",
+    "GRANT SELECT, INSERT, UPDATE ON log.ledger_tiles TO {role}",
+    "GRANT SELECT, INSERT, UPDATE (kept) ON log.checkpoints TO {role}",
     "GRANT USAGE ON ALL SEQUENCES IN SCHEMA log TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA read TO {role}",
 )

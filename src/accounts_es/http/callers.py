@@ -55,6 +55,7 @@ ALL_KEY_SCOPES: Final = (
     "resources.read",
     "resources.write",
     "access.read",
+    "audit.read",
     "health.read",
 )
 """The scopes a key can be given. ``policies.*`` is the old name of ``project.policies.*``."""

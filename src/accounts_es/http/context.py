@@ -51,6 +51,8 @@ class Services:
     oauth: OAuth
     states: States
     operations: tuple[Operation, ...]
+    ledger_key: bytes
+    """The public half of the key that signs checkpoints."""
     counters: Counters | None
     """Where requests are counted; nothing when rate limits are switched off."""
     wording: Callable[[MailTemplate, str], tuple[str, str]]

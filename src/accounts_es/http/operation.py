@@ -241,7 +241,7 @@ def _parameters(handler: Handler, method: Method, path: str) -> list[Parameter]:
     for name, parameter in inspect.signature(handler).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
-        wire = re.sub(r"_(\w)", lambda match: match[1].upper(), name)
+        wire = re.sub(r"_(\w)", lambda match: match[1].upper(), name.rstrip("_"))
         if get_origin(hints[name]) is not Annotated:
             raise TypeError(f"{handler.__name__}: {name} needs a rule")
         source = Source.PATH if wire in in_path else Source.QUERY if method == "GET" else Source.BODY

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from accounts_es.http import health
+from accounts_es.http import audit, health
 from accounts_es.http.access import evaluations, forward, resources
 from accounts_es.http.account import (
     accounts,
@@ -76,6 +76,7 @@ MODULES: Final = (
     resources,
     evaluations,
     forward,
+    audit,
 )
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(each for module in MODULES for each in operations_of(module))

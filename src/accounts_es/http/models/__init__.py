@@ -14,6 +14,7 @@ from accounts_es.http.models.accounts import (
     target,
     user,
 )
+from accounts_es.http.models.audit import AuditCheckpoint, AuditConsistency, AuditKey, AuditProof
 from accounts_es.http.models.dates import date
 from accounts_es.http.models.health import HealthStatus, HealthVersion
 from accounts_es.http.models.logs import NAMES, TOPICS, Log, LogList, log
@@ -36,6 +37,10 @@ __all__ = [
     "NAMES_AND_ID",
     "TOPICS",
     "Account",
+    "AuditCheckpoint",
+    "AuditConsistency",
+    "AuditKey",
+    "AuditProof",
     "Decision",
     "Decisions",
     "HealthStatus",
