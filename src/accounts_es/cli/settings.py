@@ -17,6 +17,7 @@ from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project import AUTH_METHODS, PROJECT, Policies, Project, commands
 from accounts_es.domain.project.aggregate import project_stream
 from accounts_es.domain.project.events import PlatformKind, ProjectEvent, SmtpSecurity
+from accounts_es.domain.project.policies import Policy
 from accounts_es.http.models.providers import FIELDS, SECRET, SHAPES, setting
 from accounts_es.http.rules import Invalid
 
@@ -80,21 +81,22 @@ def set_policy(
 ) -> None:
     """Change settings of a rule; from the next request on."""
     name = policy.replace("-", "_")
-    known = Policies.model_fields.get(name)
+    known: Policy | None = getattr(Policies(), name) if name in Policies.model_fields else None
     settings: JSONObject = {}
     for each in setting_:
         key, equals, value = each.partition("=")
-        rule = type(getattr(Policies(), name)).model_fields.get(key.replace("-", "_")) if known is not None else None
-        if rule is None or not equals:
+        key = key.replace("-", "_")
+        if known is None or not equals or key not in type(known).model_fields:
             raise Trouble(f"there is no setting {each!r} of a policy {policy!r}: see `policies show`")
-        try:
-            settings[key.replace("-", "_")] = TypeAdapter(rule.annotation).validate_python(value)
-        except ValueError:
-            raise Trouble(f"{key} cannot be {value!r}") from None
+        settings[key] = value
+    if known is None:
+        raise Trouble(f"there is no policy {policy!r}")
     try:
-        type(getattr(Policies(), name)).model_validate(settings)
+        # As texts they are read by their types; what is stored is what they mean.
+        read = type(known).model_validate(settings).model_dump(mode="json")
     except ValueError:
         raise Trouble(f"{policy} cannot be {' '.join(setting_)}") from None
+    settings = {key: read[key] for key in settings}
     _decide(project, data, database_url, "policies.set", commands.change_policy, policy=name, settings=settings)
 
 
