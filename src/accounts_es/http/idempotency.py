@@ -40,7 +40,7 @@ async def recall(ctx: Context) -> Remembered | None:
         return None
     if not 0 < len(sent) <= MAX_KEY:
         raise GeneralArgumentInvalid(f"The Idempotency-Key must be 1 to {MAX_KEY} characters long")
-    caller = "\x1f".join((ctx.project_id, str(ctx.caller.actor), sent))
+    caller = "\x1f".join((ctx.project_id, str(ctx.caller.actor), ctx.caller.actor.impersonator or "", sent))
     key = hashlib.sha256(caller.encode()).digest()
     request = b"\x1f".join((ctx.request.method.encode(), ctx.request.path.encode(), ctx.request.body))
     ctx.idempotency = IdempotencyKey(key, hashlib.sha256(request).digest())
