@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_a_short_run_measures_without_errors(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
-    parts = ("--only", "http", "--only", "appends")
+    parts = ("--only", "http", "--only", "appends", "--only", "listing", "--users", "1000,3000")
     command = [sys.executable, "-m", "benchmarks", "--quick", *parts, "--connections", "8", "--seconds", "0.2"]
 
     done = subprocess.run(
@@ -24,6 +24,7 @@ def test_a_short_run_measures_without_errors(tmp_path: Path) -> None:
     report = json.loads(found.read_text())
     operations = {row["operation"] for row in report["rows"]}
     assert {"bare route", "session check", "prefs update", "signup", "login", "append: command"} <= operations
+    assert {"list: first page, 1,000 users", "list: first page, 3,000 users"} <= operations
     assert all(row["rate"] > 0 for row in report["rows"] if row["operation"] in {"session check", "append: command"})
 
 

@@ -45,19 +45,21 @@ async def page(
         return [], 0
     keys = _keys(listing, asked)
     start = await _start(reads, listing, scope, keys, asked.cursor) if asked.cursor is not None else None
-    # The planner cannot tell rare words and labels from common ones. Counting can, and costs little for rare ones.
-    unsure = search is not None or any(map(_is_unsure, asked.filters))
-    total = await _count(reads, listing, matching) if unsure else None
-    sql = _page(listing, scope, matching, keys, asked, start, rare=total is not None and total < MAX_TOTAL)
-    rows = [listing.row(each) for each in await reads.scan(sql.text, sql.params)]
-    if asked.backwards:
-        rows.reverse()
-    if not with_total:
-        return rows, 0
-    if total is None and start is None and len(rows) < asked.limit and (rows or not asked.offset):
-        # A page that is not full says how many there are, so what is rare is not looked for twice.
-        total = min(asked.offset + len(rows), MAX_TOTAL)
-    return rows, await _count(reads, listing, matching) if total is None else total
+    part = _part(keys, asked, start)
+    rows: list[tuple[Any, ...]] = []
+    total: int | None = None
+    if asked.filters or search is not None:
+        # The planner cannot tell what is rare from what is common. So the first that match are taken, as far as they
+        # count: if these are all, the page is among them, otherwise it is near where the order begins.
+        answer = await reads.scan(*_few(listing, scope, matching, keys, part))
+        total = int(answer[0][0])
+        rows = [each[2:] for each in answer if each[1] is not None]
+    if total is None or total >= MAX_TOTAL:
+        rows = await reads.scan(*_many(listing, scope, matching, keys, part))
+    if total is None and with_total:
+        total = await _count(reads, listing, matching)
+    found = [listing.row(each) for each in rows]
+    return found[::-1] if asked.backwards else found, (total or 0) if with_total else 0
 
 
 class Sql(NamedTuple):
@@ -166,12 +168,6 @@ def _timed(sql: str, operator: Operator, values: tuple[Value, ...]) -> Sql:
             return Sql(begins, values)
 
 
-def _is_unsure(asked: Filter) -> bool:
-    if isinstance(asked, Condition):
-        return asked.attribute.kind is Kind.TEXTS and not asked.negated
-    return any(map(_is_unsure, asked.filters))
-
-
 async def _count(reads: Reads, listing: Listing[R], matching: Sql) -> int:
     ((total,),) = await reads.scan(
         f"SELECT count(*) FROM (SELECT 1 FROM {listing.source} WHERE {matching.text} LIMIT {MAX_TOTAL}) AS matching",
@@ -186,6 +182,7 @@ async def _count(reads: Reads, listing: Listing[R], matching: Sql) -> int:
 class _Key(NamedTuple):
     """What is ordered by, the way this statement reads it: a page before a cursor is read backwards."""
 
+    name: str
     sql: str
     type: str
     absent: str | None
@@ -194,15 +191,18 @@ class _Key(NamedTuple):
 
 def _keys(listing: Listing[R], asked: Asked) -> list[_Key]:
     """The keys of the order. The sequence is among them, so no two rows are equal."""
-    keys: dict[str, _Key] = {}
+    ways: dict[Attribute, bool] = {}
     for order in asked.orders:
-        attribute = order.attribute
-        turned = order.descending != asked.backwards
-        keys.setdefault(attribute.sql, _Key(attribute.sql, attribute.kind.value, attribute.absent, turned))
+        ways.setdefault(order.attribute, order.descending)
     first = asked.orders[0] if asked.orders else None
     down = first is not None and first.attribute.turns_ties and first.descending
-    keys.setdefault(listing.sequence, _Key(listing.sequence, "bigint", None, down != asked.backwards))
-    return list(keys.values())
+    keys = [
+        _Key("page_end" if each.sql == listing.sequence else f"page_{nth}", each.sql, each.kind.value, each.absent, way)
+        for nth, (each, way) in enumerate(ways.items())
+    ]
+    if not any(key.name == "page_end" for key in keys):
+        keys.append(_Key("page_end", listing.sequence, Kind.NUMBER.value, None, down))
+    return [key._replace(descending=key.descending != asked.backwards) for key in keys]
 
 
 async def _start(
@@ -220,34 +220,54 @@ async def _start(
     return found[0]
 
 
-def _page(
-    listing: Listing[R],
-    scope: Sequence[object],
-    matching: Sql,
-    keys: Sequence[_Key],
-    asked: Asked,
-    start: tuple[Any, ...] | None,
-    *,
-    rare: bool,
-) -> Sql:
-    """Keys first, rows after: what is sorted or passed over stays small, however much a row holds.
+class _Part(NamedTuple):
+    """Which part of what matches: conditions on the keys, the order, both with their limits."""
 
-    What is known to be ``rare`` is found first and then ordered, not met by walking along the order.
-    """
-    where = matching if start is None else _joined([matching, _after(keys, start)], " AND ")
-    names = ["page_end" if key.sql == listing.sequence else f"page_{nth}" for nth, key in enumerate(keys)]
-    selected = ", ".join(f"{key.sql} AS {name}" for key, name in zip(keys, names, strict=True))
-    order = ", ".join(f"{name} {'DESC' if key.descending else 'ASC'}" for key, name in zip(keys, names, strict=True))
-    if asked.shuffled:
-        order = "random()"
-    fence = "OFFSET 0" if rare else ""
+    after: Sql
+    order: str
+    bounds: tuple[int, int]
+
+
+def _part(keys: Sequence[_Key], asked: Asked, start: tuple[Any, ...] | None) -> _Part:
+    order = ", ".join(f"{key.name} {'DESC' if key.descending else 'ASC'}" for key in keys)
+    return _Part(
+        after=Sql("true") if start is None else _after(keys, start),
+        order="random()" if asked.shuffled else order,
+        bounds=(asked.limit, asked.offset),
+    )
+
+
+# Keys first, rows after: what is sorted or passed over stays small, however much a row holds.
+
+
+def _many(listing: Listing[R], scope: Sequence[object], matching: Sql, keys: Sequence[_Key], part: _Part) -> Sql:
+    """The page by a walk along the order."""
     return Sql(
         f"""SELECT {listing.columns} FROM (
-                SELECT * FROM (SELECT {selected} FROM {listing.source} WHERE {where.text} {fence}) AS found
-                ORDER BY {order} LIMIT %s::bigint OFFSET %s::bigint
-            ) AS page JOIN {listing.source} ON {listing.sequence} = page_end AND {listing.scope} ORDER BY {order}""",
-        (*where.params, asked.limit, asked.offset, *scope),
+                SELECT * FROM ({_selected(listing, matching, keys)}) AS found WHERE {part.after.text}
+                ORDER BY {part.order} LIMIT %s::bigint OFFSET %s::bigint
+            ) AS page JOIN {listing.source} ON {listing.sequence} = page_end AND {listing.scope}
+            ORDER BY {part.order}""",
+        (*matching.params, *part.after.params, *part.bounds, *scope),
     )
+
+
+def _few(listing: Listing[R], scope: Sequence[object], matching: Sql, keys: Sequence[_Key], part: _Part) -> Sql:
+    """How many match, and the page if that is fewer than are counted: the number, the sequence, the row."""
+    return Sql(
+        f"""WITH found AS MATERIALIZED ({_selected(listing, matching, keys)} LIMIT {MAX_TOTAL})
+            SELECT page_total, page_end, {listing.columns} FROM (SELECT count(*) AS page_total FROM found) AS counted
+            LEFT JOIN (
+                (SELECT * FROM found WHERE {part.after.text}
+                 ORDER BY {part.order} LIMIT %s::bigint OFFSET %s::bigint) AS page
+                JOIN {listing.source} ON {listing.sequence} = page_end AND {listing.scope}
+            ) ON page_total < {MAX_TOTAL} ORDER BY {part.order}""",
+        (*matching.params, *part.after.params, *part.bounds, *scope),
+    )
+
+
+def _selected(listing: Listing[R], matching: Sql, keys: Sequence[_Key]) -> str:
+    return f"SELECT {', '.join(f'{key.sql} AS {key.name}' for key in keys)} FROM {listing.source} WHERE {matching.text}"
 
 
 def _after(keys: Sequence[_Key], start: Sequence[Any]) -> Sql:
@@ -255,11 +275,11 @@ def _after(keys: Sequence[_Key], start: Sequence[Any]) -> Sql:
     the first key is bounded by itself."""
     if len({key.descending for key in keys}) == 1:
         sign = "<" if keys[0].descending else ">"
-        row, values = ", ".join(key.sql for key in keys), ", ".join(f"%s::{key.type}" for key in keys)
+        row, values = ", ".join(key.name for key in keys), ", ".join(f"%s::{key.type}" for key in keys)
         return Sql(f"({row}) {sign} ({values})", tuple(start))
     first, value = keys[0], start[0]
     sign, given = "<" if first.descending else ">", f"%s::{first.type}"
     rest = _after(keys[1:], start[1:])
     return Sql(
-        f"({first.sql} {sign}= {given} AND ({first.sql} {sign} {given} OR {rest.text}))", (value, value, *rest.params)
+        f"({first.name} {sign}= {given} AND ({first.name} {sign} {given} OR {rest.text}))", (value, value, *rest.params)
     )

@@ -14,7 +14,7 @@ _PATIENCE: Final = 10.0
 
 _SESSION: Final = (
     # What a list sorts or collects stays in memory, as long as it is no more than this.
-    "SET work_mem = '32MB'; SET default_transaction_read_only = on"
+    "SET work_mem = '128MB'; SET default_transaction_read_only = on"
 )
 
 
