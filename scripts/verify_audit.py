@@ -337,7 +337,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         key = read_key(Path(given.key).read_text("utf-8") if Path(given.key).is_file() else given.key)
         checkpoints = [
-            found for path in given.checkpoint for found in read_notes(path.read_text("utf-8"), str(path), key)
+            found
+            for path in given.checkpoint
+            for found in read_notes(path.read_bytes().decode(errors="replace"), str(path), key)
         ]
         if given.export is not None:
             with given.export.open(encoding="utf-8", newline="\n") as lines:

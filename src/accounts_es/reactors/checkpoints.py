@@ -5,15 +5,16 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 import httpx
 
 from accounts_es.eventstore.ledger.note import Checkpoint, read
 from accounts_es.settings import Settings
 
-_LAST_LINE: Final = "\n\n\N{EM DASH} "
-"""What stands in front of the last line of a note that is whole."""
+_NOTE: Final = re.compile(rb"(?:[^\n]+\n)+\n(?:\xe2\x80\x94 [^\n]+\n)+")
+_TAIL: Final = 1 << 14
+"""More than a note."""
 
 
 class Sink(Protocol):
@@ -46,13 +47,13 @@ class CheckpointFiles:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / f"{datetime.now(UTC):%Y-%m-%d}.txt"
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-            whole = _whole(file.read().decode())
-            if whole.endswith(note):
+            last, end = _last(file)
+            if last == note:
                 return
             # A crash may have left half a note behind.
-            file.truncate(len(whole.encode()))
-            file.seek(0, os.SEEK_END)
-            file.write(f"\n{note}".encode() if whole else note.encode())
+            file.truncate(end)
+            file.seek(end)
+            file.write(f"\n{note}".encode() if end else note.encode())
             file.flush()
             os.fsync(file.fileno())
         handle = os.open(folder, os.O_RDONLY)
@@ -64,9 +65,10 @@ class CheckpointFiles:
     async def last(self, origin: str) -> Checkpoint | None:
         """The last whole note of the newest file that has one."""
         for path in sorted(self._of(origin).glob("*.txt"), reverse=True):
-            whole = _whole(path.read_text(encoding="utf-8"))
-            if whole:
-                return read(re.split(r"(?<=\n)\n(?!\N{EM DASH})", whole)[-1])
+            with path.open("rb") as file:
+                note, _ = _last(file)
+            if note is not None:
+                return read(note)
         return None
 
     def _of(self, origin: str) -> Path:
@@ -90,12 +92,9 @@ class CheckpointWebhook:
         return None
 
 
-def _whole(text: str) -> str:
-    """The notes that are complete."""
-    signed = text.rfind(_LAST_LINE)
-    while signed >= 0:
-        end = text.find("\n", signed + len(_LAST_LINE))
-        if end >= 0:
-            return text[: end + 1]
-        signed = text.rfind(_LAST_LINE, 0, signed)
-    return ""
+def _last(file: BinaryIO) -> tuple[str | None, int]:
+    """The last whole note of a file, and where it ends."""
+    begin = max(file.seek(0, os.SEEK_END) - _TAIL, 0)
+    file.seek(begin)
+    found = list(_NOTE.finditer(file.read()))
+    return (found[-1][0].decode(), begin + found[-1].end()) if found else (None, 0)

@@ -81,14 +81,11 @@ async def _add(connection: AsyncConn, level: int, size: int, hashes: list[bytes]
             raise LookupError(f"tile {tile} of level {level} is not what it was")
         hashes = [*split(row[0]), *hashes]
         positions = [*row[1], *positions] if level == 0 else []
-    full: list[bytes] = []
-    for at in range(0, len(hashes), WIDTH):
-        part = hashes[at : at + WIDTH]
-        known = positions[at : at + WIDTH] if level == 0 else None
-        await connection.execute(_PUT, (level, tile + at // WIDTH, b"".join(part), known))
-        if len(part) == WIDTH:
-            full.append(fold(part))
-    return full
+    parts = [hashes[at : at + WIDTH] for at in range(0, len(hashes), WIDTH)]
+    known = [positions[at : at + WIDTH] or None for at in range(0, len(hashes), WIDTH)]
+    rows = [(level, tile + nth, b"".join(part), known[nth]) for nth, part in enumerate(parts)]
+    await connection.cursor().executemany(_PUT, rows)
+    return [fold(part) for part in parts if len(part) == WIDTH]
 
 
 async def sign(connection: AsyncConn, signer: Signer, *seen: Checkpoint) -> Checkpoint | None:
