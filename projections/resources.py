@@ -1,12 +1,13 @@
 """Protected resources, found by id and by who may read them."""
 
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, LiteralString, NamedTuple
 
 from accounts_es.domain.errors import ResourceNotFound
 from accounts_es.domain.event import Recorded
-from accounts_es.domain.permissions import parse
+from accounts_es.domain.permissions import MalformedPermission, parse
 from accounts_es.domain.resource import events
 from accounts_es.eventstore.listing import Asked, Attribute, Kind, Listing
 from accounts_es.eventstore.pages import page
@@ -55,9 +56,15 @@ def reader(project_id: str, resource_type: str, role: str) -> str:
     return f"{project_id}/{resource_type}/{role}"
 
 
-def _readers(project_id: str, resource_type: str, permissions: Sequence[str]) -> list[str]:
-    parsed = [parse(each) for each in permissions]
-    return [reader(project_id, resource_type, each.role) for each in parsed if each.action == "read"]
+def _reading(permissions: Sequence[str]) -> list[str]:
+    """The roles that may read. What is no permission (any more) lets nobody in."""
+    roles: list[str] = []
+    for each in permissions:
+        with suppress(MalformedPermission):
+            permission = parse(each)
+            if permission.action == "read":
+                roles.append(permission.role)
+    return roles
 
 
 # One function per event -----------------------------------------------------------------------------------------------
@@ -79,7 +86,7 @@ def resource_protected(tx: Tx, recorded: Recorded[events.ResourceProtected]) -> 
             event.resource_type,
             event.resource_id,
             list(event.permissions),
-            _readers(meta.project, event.resource_type, event.permissions),
+            [reader(meta.project, event.resource_type, role) for role in _reading(event.permissions)],
             meta.at,
             meta.at,
         ),
@@ -90,13 +97,12 @@ def resource_protected(tx: Tx, recorded: Recorded[events.ResourceProtected]) -> 
 def permissions_replaced(tx: Tx, recorded: Recorded[events.PermissionsReplaced]) -> None:
     """Other permissions. The type is the row's own."""
     event, version = recorded.event, recorded.stream_version
-    roles = [each.role for each in map(parse, event.permissions) if each.action == "read"]
     tx.execute(
         """UPDATE resources_v1 SET permissions = %s, version = %s, updated_at = %s,
                readers = (SELECT COALESCE(array_agg(project_id || '/' || resource_type || '/' || r ORDER BY n), '{}')
                           FROM unnest(%s::text[]) WITH ORDINALITY AS each (r, n))
            WHERE stream = %s AND version < %s""",
-        (list(event.permissions), version, recorded.meta.at, roles, recorded.stream, version),
+        (list(event.permissions), version, recorded.meta.at, _reading(event.permissions), recorded.stream, version),
     )
 
 

@@ -307,6 +307,7 @@ def _where(wanted: Wanted) -> tuple[sql.Composable, list[Any]]:
     if wanted.until is not None:
         add("recorded_at < %s", wanted.until)
     if wanted.event is not None:
-        by_name = {event.__name__: topic for topic, event in BY_TOPIC.items()}
-        add("topic = %s", by_name.get(wanted.event, wanted.event))
+        # Facts of different aggregates may share a name.
+        named = [topic for topic, event in BY_TOPIC.items() if event.__name__ == wanted.event]
+        add("topic = ANY(%s)", named or [wanted.event])
     return sql.SQL(" AND ").join(parts), params
