@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from accounts_es.adapters.imported_hashes import Argon2, ImportedHash, Uncheckable, imported_hash, kept
+from accounts_es.http.requests import as_mapping
 from accounts_es.http.rules import Email, Flag, Id, Invalid, Label, Phone, Prefs, Rule, Text, Texts
 from projections.accounts import AccountRow
 
@@ -75,10 +76,10 @@ def _from_csv(row: dict[str, str | None]) -> dict[str, Any]:
 def account(line: Line) -> dict[str, Any]:
     """The arguments of the command that brings the account along. Raises `Unreadable`."""
     try:
-        said = json.loads(line.text)
+        said = as_mapping(json.loads(line.text))
     except ValueError:
         raise Unreadable("it is not JSON") from None
-    if not isinstance(said, dict):
+    if said is None:
         raise Unreadable("it is not an object")
     unknown = set(said) - {*FIELDS, "password"}
     if unknown:
