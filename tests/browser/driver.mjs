@@ -40,6 +40,21 @@ await obey({
         },
         {endpoint, service, method, params},
     ),
+    // A method that sends the browser away, and where it is once it arrived.
+    async leave({who, service, method, params}) {
+        const {page} = people.get(who);
+        const arrived = page.waitForEvent('load');
+        await page.evaluate(
+            ({endpoint, service, method, params}) => {
+                const {[service]: Service, Client} = window.Appwrite;
+                const account = new Service(new Client().setEndpoint(endpoint).setProject('default'));
+                setTimeout(() => account[method](...params));
+            },
+            {endpoint, service, method, params},
+        );
+        await arrived;
+        return {answer: page.url()};
+    },
     run: async ({who, code}) => ({answer: await people.get(who).page.evaluate(code)}),
     cookies: async ({who}) => ({answer: await people.get(who).context.cookies(endpoint)}),
     complaints: ({who}) => ({answer: people.get(who).complaints}),

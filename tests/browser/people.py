@@ -31,6 +31,13 @@ class Visitor:
         """A method of the SDK's Account. Raises `Refused`."""
         return self.call("Account", method, *positional, **params)
 
+    def leave_for(self, method: str, **params: Any) -> str:
+        """A method of Account that sends the browser away; where it is when it comes back."""
+        told = {"order": "leave", "who": self._who, "service": "Account", "method": method, "params": [params]}
+        back = self._browser.tell(**told)
+        self._calls.add("web", "Account", method)
+        return back
+
     def call(self, service: str, method: str, *positional: Any, **params: Any) -> Any:
         """A method of any service of the SDK. Raises `Refused`."""
         given = [*positional, *([params] if params else [])]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from secrets import token_hex
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pyotp
 import pytest
@@ -112,6 +113,22 @@ def test_an_id_token_of_a_provider(visitor: Visitor, issuer: Issuer) -> None:
     assert (session["provider"], session["secret"]) == ("google", "")
     assert visitor.account("get")["email"] == email
     assert [each["providerEmail"] for each in visitor.account("listIdentities")["identities"]] == [email]
+
+
+@pytest.mark.parametrize("method", ["createOAuth2Session", "createOAuth2Token"])
+def test_a_provider_and_back(world: World, visitor: Visitor, method: str) -> None:
+    world.provider("mock", client_id="1", settings={"client_secret": "123456"})
+    ended = visitor.leave_for(method, provider="mock", success=visitor.page_url, failure=visitor.page_url)
+    given = dict(parse_qsl(urlsplit(ended).query))
+    if method == "createOAuth2Token":
+        visitor.account("createSession", userId=given["userId"], secret=given["secret"])
+    else:
+        assert given == {}
+        assert "a_session_default_legacy" in visitor.cookies
+    # Without TLS the browser keeps the session's cookie from pages of another host.
+    if method == "createOAuth2Token" or "127.0.0.1" in visitor.page_url:
+        assert visitor.account("get")["email"] == "useroauth@localhost.test"
+        visitor.account("deleteSessions")
 
 
 def test_a_nobody_becomes_somebody_by_an_address(visitor: Visitor) -> None:

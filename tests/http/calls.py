@@ -34,6 +34,7 @@ from accounts_es.http.rules import (
     Password,
     Phone,
     Prefs,
+    Printable,
     Rule,
     Text,
     Texts,
@@ -110,6 +111,8 @@ def good(rule: Rule) -> Any:
             return PAGE
         case Flag():
             return True
+        case Printable():
+            return f"ours {token_hex(4)}"
         case Text():
             return f"Some {token_hex(4)}"[: rule.longest]
         case Prefs():

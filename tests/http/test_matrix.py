@@ -33,6 +33,7 @@ from accounts_es.http.rules import (
     Password,
     Phone,
     Prefs,
+    Printable,
     Rule,
     Text,
     Texts,
@@ -242,6 +243,8 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:  # noqa: PLR0915 - one ca
             ]
         case Entities():
             return [[]], [[{}] * (rule.most + 1), ["a"], [1], {}]
+        case Printable():
+            return ["", "~ " * (rule.longest // 2)], ["a" * (rule.longest + 1), "é", "a\n"]
         case Text():
             within = [token_hex(8) + "é" * (rule.longest - 16), "a" * rule.shortest]
             beyond = ["é" * (rule.longest + 1), *([""] if rule.shortest else []), "a\x00b"]

@@ -113,6 +113,15 @@ def test_the_token_flow_ends_in_a_secret_that_opens_one_session(browser: Browser
     assert again.json()["type"] == "user_invalid_token"
 
 
+@pytest.mark.parametrize("flow", ["sessions", "tokens"])
+def test_the_application_gets_its_own_state_back(browser: Browser, flow: str) -> None:
+    assert browser.sign_in(somebody(), flow, state="its own & only")["state"] == "its own & only"
+    denied = another(browser)
+    ended = denied.deny(denied.begin(flow, state="its own & only"))
+    assert isinstance(ended, str)
+    assert told(ended)["state"] == "its own & only"
+
+
 def test_the_secret_is_only_good_for_its_own_account_and_as_it_came(world: World, browser: Browser) -> None:
     given = browser.sign_in(somebody(), "tokens")
     other = world.person(project=PROJECT)

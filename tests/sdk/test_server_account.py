@@ -10,6 +10,7 @@ from accounts_es.adapters.ids import wire_id
 from accounts_es.domain.account import commands
 from tests.support.backends import Backend
 from tests.support.calls import Calls
+from tests.support.identity_provider import Browser, told
 from tests.support.issuer import CLIENT, Issuer, issuing
 from tests.support.running import PASSWORD, World, a_phone, an_email
 from tests.support.script import refused
@@ -194,6 +195,21 @@ def test_second_factors(keyed: Backend, mfa: str) -> None:
     assert len(again.account(f"update{mfa}RecoveryCodes")["recoveryCodes"]) == 6
     again.account(f"delete{mfa}Authenticator", type="totp")
     assert again.account("get")["email"] == email
+
+
+def test_by_a_provider_in_the_browser(keyed: Backend, world: World) -> None:
+    """The backend learns where to send its user, and opens the session with what the user comes back with."""
+    project = world.project(f"oauth-{token_hex(4)}")
+    world.provider("mock", project=project, client_id="1", settings={"client_secret": "123456"})
+    key = world.key("sessions.write", "users.read", project=project)
+    person = keyed.acting(setProject=project, setKey=key)
+    there = person.account("createOAuth2Token", provider="mock", success=PAGE, failure=PAGE)
+    browser = Browser(world.server, project)
+    ended = browser.go(there)
+    assert isinstance(ended, str)
+    given = told(ended)
+    session = person.account("createSession", userId=given["userId"], secret=given["secret"])
+    assert (session["provider"], session["providerAccessToken"]) == ("mock", "123456")
 
 
 def test_identities(keyed: Backend, world: World) -> None:

@@ -23,6 +23,8 @@ class State(BaseModel):
     success: str = ""
     failure: str = ""
     """Empty: our own pages."""
+    app_state: str = ""
+    """What the application wants to have back."""
     token: bool
     """Whether they get a one-time secret instead of a session."""
     redirect_uri: str

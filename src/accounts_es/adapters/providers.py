@@ -108,7 +108,8 @@ def _listed(value: Any) -> Sequence[Any]:
 
 
 def _text(value: Any) -> str:
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    # PostgreSQL has no NUL in text, and nobody's name or address has one.
+    return str(value).replace("\x00", "") if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def _affirms(facts: Facts, value: Any) -> bool:

@@ -170,12 +170,12 @@ class Api:
             answer = await self._refused(ctx, refused)
         except (psycopg.OperationalError, ReadsClosed, AppendRefused) as error:
             log.warning("database away", extra={"request": request.id, "error": type(error).__name__})
-            answer = error_answer(GeneralServiceUnavailable())
+            answer = told(ctx, GeneralServiceUnavailable())
         except ClientDisconnect:
             raise
         except Exception:
             log.exception("request failed", extra={"request": request.id})
-            answer = error_answer(GeneralUnknown())
+            answer = told(ctx, GeneralUnknown())
         answer.raw_headers.extend(allow(origin, hosts))
         if ctx is not None:
             answer.raw_headers.extend(ctx.headers)
@@ -259,9 +259,7 @@ class Api:
                 log.exception("refusal not recorded", extra={"request": ctx.request.id})
         if ctx is not None and isinstance(refused, GeneralRateLimitExceeded):
             ctx.services.refusals.count_limited(ctx.meta())
-        if ctx is not None and ctx.operation.for_browsers:
-            return error_page(refused)
-        return error_answer(refused)
+        return told(ctx, refused)
 
 
 async def _until_even(request: Request, step: float) -> None:
@@ -280,11 +278,16 @@ def moved(status: int, to: Redirect) -> Answer:
     return answer
 
 
+def told(ctx: Context | None, refused: Refusal) -> Answer:
+    """The refusal as whoever asked can read it."""
+    return error_page(refused) if ctx is not None and ctx.operation.for_browsers else error_answer(refused)
+
+
 def error_page(refused: Refusal) -> Answer:
     """The same as `error_answer`, for people."""
-    told = error_answer(refused)
+    plain = error_answer(refused)
     body = pages.error(refused.wire_status, refused.wire_type, refused.message).encode()
-    answer = Answer(told.status_code, body, told.raw_headers[3:])
+    answer = Answer(plain.status_code, body, plain.raw_headers[3:])
     answer.raw_headers[1] = _HTML
     answer.raw_headers.append((b"content-security-policy", pages.ERROR_POLICY.encode()))
     return answer

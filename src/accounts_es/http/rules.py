@@ -74,6 +74,27 @@ class Text:
         return {"type": "string", "minLength": self.shortest, "maxLength": self.longest}
 
 
+_PRINTABLE: Final = re.compile(r"[\x20-\x7e]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Printable:
+    """At most ``longest`` printable ASCII characters (RFC 6749, appendix A.5)."""
+
+    longest: int
+
+    def parse(self, value: JsonValue) -> str:
+        """The text as sent."""
+        text = _text(value)
+        if len(text) > self.longest or not _PRINTABLE.match(text):
+            raise Invalid(f"Value must be at most {self.longest} printable ASCII characters long")
+        return text
+
+    def schema(self) -> Mapping[str, Any]:
+        """As JSON Schema."""
+        return {"type": "string", "maxLength": self.longest, "pattern": "^[ -~]*$"}
+
+
 @dataclass(frozen=True, slots=True)
 class Id:
     """An id: up to 36 characters of a-z, A-Z, 0-9, period, hyphen and underscore, the first a letter or digit.

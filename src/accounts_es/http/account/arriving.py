@@ -8,6 +8,7 @@ owner (ASVS V6.8.1).
 from typing import Final
 
 from accounts_es.adapters.ids import fingerprint, stream_id, wire_id
+from accounts_es.adapters.providers import Person
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.commands.sessions import PROVIDER_FACTORS
 from accounts_es.domain.account.events import (
@@ -30,6 +31,7 @@ from accounts_es.domain.errors import (
     UserTargetAlreadyExists,
     UserUnauthorized,
 )
+from accounts_es.domain.values import is_email
 from accounts_es.http import models
 from accounts_es.http.account import opening
 from accounts_es.http.context import Context
@@ -50,6 +52,13 @@ REFUSALS: Final = (
     *BEGINNING_REFUSALS,
 )
 """What `arrive` and `open_session` raise."""
+
+
+def profile_of(provider: str, said: Person, *, name: str, tokens: ProviderTokens | None = None) -> Profile:
+    """What counts of what a provider says: an address only if it is one."""
+    email = said.email.strip().lower()
+    known = is_email(email)
+    return Profile(provider, said.uid, email if known else "", known and said.email_verified, name[:128], tokens)
 
 
 async def arrive(ctx: Context, profile: Profile) -> AccountRow:

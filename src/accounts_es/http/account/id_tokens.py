@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from accounts_es.adapters.id_tokens import IdTokenBroken, Issuer, KeysAway, shows_nonce
-from accounts_es.adapters.providers import PROVIDERS
+from accounts_es.adapters.providers import PROVIDERS, person
 from accounts_es.domain.account.profiles import Profile, ProviderTokens
 from accounts_es.domain.errors import (
     ProjectProviderDisabled,
@@ -17,7 +17,6 @@ from accounts_es.domain.errors import (
 from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project import PROJECT
 from accounts_es.domain.project.aggregate import Provider
-from accounts_es.domain.values import is_email
 from accounts_es.http import models
 from accounts_es.http.account import arriving
 from accounts_es.http.context import Context
@@ -105,16 +104,7 @@ def _text(settings: JSONObject, name: str) -> str:
 
 def _profile(provider: str, claims: Mapping[str, Any], name: str) -> Profile:
     """Raises `UserMissingId`."""
-    uid, email, named = claims.get("sub"), claims.get("email"), claims.get("name")
-    if not isinstance(uid, str) or not uid:
+    said = person(PROVIDERS[provider], claims)
+    if not said.uid:
         raise UserMissingId
-    address = email.strip().lower() if isinstance(email, str) else ""
-    # Apple writes the flag as a text at times.
-    verified = claims.get("email_verified") in (True, "true")
-    return Profile(
-        provider=provider,
-        uid=uid,
-        email=address if is_email(address) else "",
-        email_verified=verified,
-        name=(named if isinstance(named, str) and named else name)[:128],
-    )
+    return arriving.profile_of(provider, said, name=said.name or name)

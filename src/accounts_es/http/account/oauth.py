@@ -38,7 +38,6 @@ from accounts_es.domain.errors import (
     UserOauth2ProviderFailure,
     UserUnauthorized,
 )
-from accounts_es.domain.values import is_email
 from accounts_es.http import cookies, redirects
 from accounts_es.http.account import arriving
 from accounts_es.http.account.registrations import app_of, tokens_of
@@ -48,7 +47,7 @@ from accounts_es.http.context import Context
 from accounts_es.http.operation import Limit, Redirect, operation
 from accounts_es.http.pages import OAUTH_FAILURE, OAUTH_SUCCESS
 from accounts_es.http.requests import as_mapping
-from accounts_es.http.rules import Choice, Id, Text, Texts, Url
+from accounts_es.http.rules import Choice, Id, Printable, Text, Texts, Url
 from projections.accounts import AccountRow
 
 NAMES: Final = tuple(PROVIDERS)
@@ -76,9 +75,10 @@ async def create_oauth2_session(
     success: Annotated[str | None, Url()] = None,
     failure: Annotated[str | None, Url()] = None,
     scopes: Annotated[list[str] | None, Texts(Text(4096), 100)] = None,
+    state: Annotated[str, Printable(256)] = "",
 ) -> Redirect:
     """Send the browser to a provider; it comes back with a session."""
-    return await _begin(ctx, provider, success, failure, scopes, token=False)
+    return await _begin(ctx, provider, success, failure, scopes, state, token=False)
 
 
 @operation(
@@ -98,9 +98,10 @@ async def create_oauth2_token(
     success: Annotated[str | None, Url()] = None,
     failure: Annotated[str | None, Url()] = None,
     scopes: Annotated[list[str] | None, Texts(Text(4096), 100)] = None,
+    state: Annotated[str, Printable(256)] = "",
 ) -> Redirect:
     """Send the browser to a provider; its page gets a one-time secret to open a session with."""
-    return await _begin(ctx, provider, success, failure, scopes, token=True)
+    return await _begin(ctx, provider, success, failure, scopes, state, token=True)
 
 
 @operation(
@@ -199,7 +200,14 @@ async def redirect(
 
 
 async def _begin(
-    ctx: Context, provider: str, success: str | None, failure: str | None, scopes: list[str] | None, *, token: bool
+    ctx: Context,
+    provider: str,
+    success: str | None,
+    failure: str | None,
+    scopes: list[str] | None,
+    app_state: str,
+    *,
+    token: bool,
 ) -> Redirect:
     for name, url in (("success", success), ("failure", failure)):
         if url:
@@ -211,6 +219,7 @@ async def _begin(
         provider=provider,
         success=success or "",
         failure=failure or "",
+        app_state=app_state,
         token=token,
         redirect_uri=f"{ctx.root}/v1/account/sessions/oauth2/callback/{provider}/{ctx.project_id}",
         verifier=secrets.token_urlsafe(64),
@@ -293,10 +302,7 @@ async def _profile(ctx: Context, app: App, state: State, code: str, user: str) -
     if not person.uid:
         raise UserMissingId
     tokens = tokens_of(grant, ctx.at)
-    email, name = person.email.strip().lower(), (person.name or _first_name(user))[:128]
-    known = is_email(email)
-    profile = Profile(app.provider, person.uid, email if known else "", known and person.email_verified, name, tokens)
-    return profile, tokens
+    return arriving.profile_of(app.provider, person, name=person.name or _first_name(user), tokens=tokens), tokens
 
 
 async def _hand_secret(ctx: Context, state: State, account: AccountRow, profile: Profile) -> Redirect:
@@ -316,23 +322,28 @@ async def _hand_secret(ctx: Context, state: State, account: AccountRow, profile:
     )
     wrapped = ctx.services.jwts.wrap(ctx.project_id, secret, profile.provider, ctx.at)
     page = state.success or ctx.root + OAUTH_SUCCESS
-    return Redirect(redirects.link(page, secret=wrapped, userId=account.account_id))
+    return Redirect(redirects.link(page, secret=wrapped, userId=account.account_id, **_app_state(state)))
 
 
 def _opened_page(ctx: Context, state: State) -> Redirect:
     if state.success:
-        return Redirect(state.success)
+        return Redirect(redirects.link(state.success, **_app_state(state)) if state.app_state else state.success)
     # Our own page hands the session on to the app that opened the browser, which does not share its cookies.
     name = cookies.cookie_name(ctx.project_id)
     parameters = {"project": ctx.project_id, "domain": ctx.jar.host, "key": name, "secret": ctx.opened_secret}
-    return Redirect(redirects.link(ctx.root + OAUTH_SUCCESS, **parameters))
+    return Redirect(redirects.link(ctx.root + OAUTH_SUCCESS, **parameters, **_app_state(state)))
+
+
+def _app_state(state: State) -> dict[str, str]:
+    """What the application wants to have back, to know that it sent this person away."""
+    return {"state": state.app_state} if state.app_state else {}
 
 
 def _failed(ctx: Context, state: State, refused: Refusal) -> Redirect:
     said = to_json({"message": refused.message, "type": refused.wire_type, "code": refused.status}).decode()
     if state.failure:
-        return Redirect(redirects.link(state.failure, error=said))
-    return Redirect(redirects.link(ctx.root + OAUTH_FAILURE, error=said, project=ctx.project_id))
+        return Redirect(redirects.link(state.failure, error=said, **_app_state(state)))
+    return Redirect(redirects.link(ctx.root + OAUTH_FAILURE, error=said, project=ctx.project_id, **_app_state(state)))
 
 
 def _plain(sent: Mapping[str, JsonValue], name: str) -> str:

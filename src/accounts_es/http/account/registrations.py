@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime, timedelta
+from typing import Final
 
 from accounts_es.adapters.oauth import App, Grant, NotConfigured, ProviderFailed
 from accounts_es.adapters.providers import MOCKS, PROVIDERS
@@ -12,6 +13,9 @@ from accounts_es.domain.project import PROJECT
 from accounts_es.http.context import Context
 
 log = logging.getLogger(__name__)
+
+LONGEST: Final = 10 * 365 * 86_400
+"""Seconds: what a provider may say its tokens are good for, before it is taken at its word no longer."""
 
 
 async def app_of(ctx: Context, provider: str) -> App:
@@ -33,7 +37,7 @@ async def app_of(ctx: Context, provider: str) -> App:
 
 def tokens_of(grant: Grant, at: datetime) -> ProviderTokens:
     """The tokens of a grant given at this time."""
-    expires_at = at + timedelta(seconds=grant.expires_in) if grant.expires_in is not None else None
+    expires_at = at + timedelta(seconds=min(grant.expires_in, LONGEST)) if grant.expires_in is not None else None
     return ProviderTokens(grant.access, grant.refresh, expires_at)
 
 
