@@ -37,7 +37,15 @@ SUBJECTS = {
     "mfa-challenge": "Verification Code for Shop",
     "session-alert": "Security alert: new session on your Shop account",
 }
-"""What clients compare (contract: account, 1.11)."""
+PREVIEWS = {
+    "verification": "Verify your email to activate your Shop account.",
+    "magic-url": "Sign in to Shop with your secure link. Expires in 1 hour.",
+    "otp": "Use OTP 123456 to sign in to Shop. Expires in 15 minutes.",
+    "recovery": "Reset your Shop password using the link.",
+    "invitation": "Walter invited you to join Crew at Shop",
+    "session-alert": "New login detected on Shop",
+}
+"""What clients compare."""
 
 
 def mail(template: MailTemplate, locale: str = "en", **values: str) -> Mail:
@@ -69,7 +77,21 @@ def test_subjects_are_those_that_clients_compare(template: MailTemplate, subject
     assert render_mail(mail(template)).subject == subject
 
 
+@pytest.mark.parametrize(("template", "preview"), PREVIEWS.items())
+def test_mail_begins_with_the_line_that_clients_compare(template: MailTemplate, preview: str) -> None:
+    assert render_mail(mail(template)).text.startswith(preview)
+
+
+def test_dates_are_written_as_the_language_writes_them() -> None:
+    written = {locale: render_mail(mail("session-alert", locale)).text for locale in ("de", "pt-br", "ja")}
+    assert "14. März 2026" in written["de"]
+    assert "14 de março de 2026" in written["pt-br"]
+    assert "2026年3月14日" in written["ja"]
+
+
 def test_a_phrase_is_there_when_it_was_asked_for() -> None:
+    for locale in languages():
+        assert "Brave otter" in render_mail(mail("magic-url", locale, phrase="Brave otter")).text
     assert "security phrase" in render_mail(mail("otp", phrase="Brave otter")).text
     assert "Brave otter" in render_mail(mail("otp", phrase="Brave otter")).html
     assert "phrase" not in render_mail(mail("otp")).text
@@ -77,7 +99,18 @@ def test_a_phrase_is_there_when_it_was_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "read"),
-    [("de", "de"), ("de-AT", "de"), ("DE_at", "de"), ("tlh", FALLBACK), ("", FALLBACK), ("../../etc/passwd", FALLBACK)],
+    [
+        ("de", "de"),
+        ("de-AT", "de"),
+        ("DE_at", "de"),
+        ("pt", "pt-br"),
+        ("pt-PT", "pt-br"),
+        ("ja-JP", "ja"),
+        ("d", FALLBACK),
+        ("tlh", FALLBACK),
+        ("", FALLBACK),
+        ("../../etc/passwd", FALLBACK),
+    ],
 )
 def test_the_closest_language_is_taken(asked: str, read: str) -> None:
     assert language(asked) == read

@@ -89,12 +89,11 @@ def render_sms(sms: Sms) -> str:
 
 
 def language(asked: str) -> str:
-    """The closest language there is: with its region, without it, English."""
+    """The closest there is: the language with its region, without it, with another region, English."""
     wanted = asked.strip().lower().replace("_", "-")
-    for each in (wanted, wanted.partition("-")[0]):
-        if each in languages():
-            return each
-    return FALLBACK
+    alone = wanted.partition("-")[0]
+    elsewhere = sorted(each for each in languages() if each.startswith(f"{alone}-"))
+    return next((each for each in (wanted, alone, *elsewhere) if each in languages()), FALLBACK)
 
 
 @cache
