@@ -1,11 +1,14 @@
 """What an operator may set: environment variables ``ACCOUNTS_*``, read here and nowhere else."""
 
+import json
+import re
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr, TypeAdapter
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SERVER_VERSION: Final = "1.9.6"
@@ -20,6 +23,25 @@ def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         ip_network(value)
     return values
+
+
+def _headers(value: SecretStr) -> SecretStr:
+    try:
+        TypeAdapter(dict[str, str]).validate_json(value.get_secret_value())
+    except ValueError:
+        raise ValueError("it is no JSON object of texts") from None  # the original says what was in it
+    return value
+
+
+def _body(value: str) -> str:
+    if not {"{to}", "{message}"} <= set(re.findall(r"\{\w+\}", value)):
+        raise ValueError("it must hold {to} and {message}")
+    with suppress(ValueError):
+        json.loads(value)
+        return value
+    if value.lstrip().startswith(("{", "[")):
+        raise ValueError("it is neither JSON nor a form")
+    return value
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -60,20 +82,25 @@ class Settings(BaseSettings):
     """The server that takes mail. Without one, mail lands as files in the folder ``outbox`` of ``data``."""
     smtp_port: int = Field(default=587, ge=1, le=65535)
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
-    smtp_ca_file: Path | None = None
+    smtp_ca_file: FilePath | None = None
     """Certificates to trust besides those of the system."""
     smtp_username: str | None = None
     smtp_password: SecretStr | None = None
     smtp_timeout: float = Field(default=20.0, gt=0)
-    mail_from: str = "accounts@localhost"
+    mail_from: Annotated[str, Field(pattern=r"^[!-;=?A-~]+@[!-;=?A-~]+$")] = "accounts@localhost"
     mail_from_name: str = "accounts-es"
     mail_reply_to: str | None = None
-    sms_url: str | None = None
+    sms_url: str | None = Field(default=None, pattern="^https?://")
     """Where a provider takes text messages by HTTP. Without one, they land as files as well."""
-    sms_body: str = '{"to": "{to}", "from": "{from}", "message": "{message}"}'
-    """What is posted: JSON, or a form (``To={to}&From={from}&Body={message}``), with the values put in and escaped."""
-    sms_headers: SecretStr = SecretStr("{}")
+    sms_method: Literal["POST", "PUT", "GET"] = "POST"
+    sms_body: Annotated[str, AfterValidator(_body)] = '{"to": "{to}", "from": "{from}", "message": "{message}"}'
+    """What is sent: JSON, or a form (``To={to}&From={from}&Body={message}``), with the values put in and escaped. With
+    ``GET`` the same goes into the query of the URL."""
+    sms_headers: Annotated[SecretStr, AfterValidator(_headers)] = SecretStr("{}")
     """A JSON object of headers, such as ``Authorization``."""
+    sms_username: str | None = None
+    sms_password: SecretStr | None = None
+    """For providers that know us by basic authentication."""
     sms_from: str = ""
     sms_timeout: float = Field(default=20.0, gt=0)
     mock_providers: bool = False

@@ -77,8 +77,16 @@ def test_a_newcomer_finds_the_mail_in_the_data_folder_and_is_told_where(tmp_path
         signed_in = client.ask("POST", "/account/sessions/token", userId=user_of(server), secret=letter.code)
         assert signed_in.status_code == 201
     assert "no SMTP server is set up: mail written" in server.logged
+    assert f"mail and text messages are written to {tmp_path / 'data' / 'outbox'}" in server.said
     assert str(tmp_path / "data" / "outbox") in server.logged
     assert letter.code not in server.logged
+
+
+def test_a_server_that_can_neither_send_nor_write_says_so(database: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "outbox").write_text("a file where the folder should be")
+    with Server(tmp_path / "data", database_url=database) as server:
+        assert "mail and text messages reach nobody" in server.logged
 
 
 def user_of(server: Server) -> str:

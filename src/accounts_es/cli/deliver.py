@@ -16,7 +16,7 @@ import typer
 
 from accounts_es import logs
 from accounts_es.adapters.key_files import load_key
-from accounts_es.cli.console import Trouble
+from accounts_es.cli.console import Trouble, read_settings
 from accounts_es.cli.database import open_tool
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.reactors.checkpoints import sinks
@@ -37,12 +37,35 @@ def deliver(
     database_url: Annotated[str | None, typer.Option(envvar="ACCOUNTS_DATABASE_URL", help="Its database.")] = None,
 ) -> None:
     """Deliver mail and text messages and sign the log until told to stop, besides what the server itself does."""
-    settings = Settings() if data is None else Settings(data=data)
+    settings = read_settings(data=data)
     logs.configure(settings.log_level)
+    announce(settings)
     with open_tool(settings.data, database_url) as tool:
         if tool.master is None:
             raise Trouble("there is no master key: without it the outbox cannot be opened")
         asyncio.run(_deliver(settings, tool.conninfo, tool.master))
+
+
+def announce(settings: Settings) -> None:
+    """Say where messages go that have no other way out."""
+    ways = {"mail": settings.smtp_host, "text messages": settings.sms_url}
+    written = " and ".join(what for what, way in ways.items() if way is None)
+    if not written:
+        return
+    folder = settings.data.absolute() / "outbox"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        possible = os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        possible = False
+    if possible:
+        print(f"{written} are written to {folder} until ACCOUNTS_SMTP_HOST and ACCOUNTS_SMS_URL are set", flush=True)
+    else:
+        log.error(
+            "%s reach nobody: set ACCOUNTS_SMTP_HOST and ACCOUNTS_SMS_URL, or a folder that can be written",
+            written,
+            extra={"file": str(folder)},
+        )
 
 
 async def _deliver(settings: Settings, conninfo: str, master: MasterKey) -> None:

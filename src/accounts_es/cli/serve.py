@@ -19,7 +19,6 @@ import psycopg
 import typer
 import uvicorn
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import ValidationError
 from uvicorn.supervisors import Multiprocess
 
 from accounts_es import logs
@@ -27,8 +26,8 @@ from accounts_es.adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPos
 from accounts_es.adapters.ids import fingerprint, key_secret, now, wire_id
 from accounts_es.adapters.key_files import KeyFileError, generate_key, load_key
 from accounts_es.bootstrap import Server, ServerParts, application, prepare, running_application
-from accounts_es.cli.console import Trouble
-from accounts_es.cli.deliver import delivering
+from accounts_es.cli.console import Trouble, read_settings
+from accounts_es.cli.deliver import announce, delivering
 from accounts_es.domain.errors import ProjectAlreadyExists
 from accounts_es.domain.event import SYSTEM, Metadata
 from accounts_es.domain.project import PROJECT, commands
@@ -55,11 +54,7 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Processes that answer requests.")] = None,
 ) -> None:
     """Serve the API until told to stop (SIGTERM or Ctrl-C)."""
-    given = {"data": data, "host": host, "port": port, "workers": workers}
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    except ValidationError as error:
-        raise Trouble("; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())) from None
+    settings = read_settings(data=data, host=host, port=port, workers=workers)
     logs.configure(settings.log_level)
     # However we are asked to stop, what was started is stopped on the way out.
     stop = Stop()
@@ -78,6 +73,7 @@ def serve(
         # From here on callers wait instead of being refused, while the workers start.
         listener.listen(_BACKLOG)
         print(f"accounts-es answers at {endpoint} (data in {settings.data})", flush=True)
+        announce(settings)
         run(settings, conninfo, listener, stop)
 
 

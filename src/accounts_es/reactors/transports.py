@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import formataddr, formatdate, make_msgid
 from pathlib import Path
-from typing import Final, cast
-from urllib.parse import parse_qsl, urlencode
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl
 
 import aiosmtplib
 import httpx
@@ -100,34 +100,44 @@ class SmsFiles:
 
 
 class HttpSms:
-    """Any provider that takes a message in one POST, as JSON or as a form."""
+    """Any provider that takes a message in one request, as JSON, as a form or in the query."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._headers: dict[str, str] = json.loads(settings.sms_headers.get_secret_value())
+        self._auth = _basic(settings)
         try:
-            self._json: JsonValue = json.loads(settings.sms_body)
+            self._template: JsonValue = json.loads(settings.sms_body)
+            self._form = False
         except ValueError:
-            self._json = None
+            self._template = dict(parse_qsl(settings.sms_body, keep_blank_values=True))
+            self._form = True
 
     async def deliver(self, message: Message) -> None:
-        """Post it. Raises `Refused` when the provider says that the request is wrong."""
+        """Send it. Raises `Refused` when the provider says that the request is wrong."""
         settings = self._settings
         values = {"to": message.to, "from": settings.sms_from, "message": render_sms(cast("Sms", message))}
-        headers = dict(self._headers)
-        if self._json is not None:
-            headers["content-type"] = "application/json"
-            content = json.dumps(_filled(self._json, values)).encode()
-        else:
-            headers["content-type"] = "application/x-www-form-urlencoded"
-            fields = [(name, _fill(value, values)) for name, value in parse_qsl(settings.sms_body)]
-            content = urlencode(fields).encode()
-        async with httpx.AsyncClient(timeout=settings.sms_timeout, trust_env=False) as client:
-            answer = await client.post(str(settings.sms_url), content=content, headers=headers)
+        filled = _filled(self._template, values)
+        sent: dict[str, Any] = {"data": filled} if self._form else {"json": filled}
+        async with httpx.AsyncClient(timeout=settings.sms_timeout, trust_env=False, auth=self._auth) as client:
+            if settings.sms_method == "GET":
+                sent = {
+                    "params": httpx.QueryParams(httpx.URL(str(settings.sms_url)).params).merge(
+                        cast("dict[str, str]", filled)
+                    )
+                }
+            answer = await client.request(settings.sms_method, str(settings.sms_url), headers=self._headers, **sent)
         if answer.status_code in {400, 422}:
             raise Refused(f"the provider refuses it ({answer.status_code})")
         if not answer.is_success:
             raise Postponed(f"the provider does not take it ({answer.status_code})")
+
+
+def _basic(settings: Settings) -> httpx.BasicAuth | None:
+    if settings.sms_username is None:
+        return None
+    password = settings.sms_password.get_secret_value() if settings.sms_password is not None else ""
+    return httpx.BasicAuth(settings.sms_username, password)
 
 
 def _no(code: int, what: str) -> Refused | Postponed:
