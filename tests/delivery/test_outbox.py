@@ -14,6 +14,7 @@ from accounts_es.application import Application, Besides
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.errors import UserAlreadyExists
 from accounts_es.eventstore.keys import MasterKey
+from accounts_es.eventstore.log import EventLog
 from accounts_es.messages import Mail, Message, Sms
 from accounts_es.reactors.outbox import AT_ONCE, Outbox
 from accounts_es.reactors.transports import transports
@@ -97,6 +98,20 @@ async def test_a_refused_command_and_one_that_decides_nothing_send_nothing(
     besides = Besides(messages=(letter(),))
     await application.execute_with(metadata(), besides, ACCOUNT, "account-jane", commands.change_name, name="")
     assert waiting(database) == []
+
+
+async def test_a_command_that_is_decided_again_after_a_conflict_sends_once(
+    application: Application, log: EventLog, database: str
+) -> None:
+    await sign_up(application, "jane")
+    other = Application(log)  # with a memory of its own, which is stale from now on
+    await other.execute(metadata(), ACCOUNT, "account-jane", commands.change_name, name="Jane")
+    besides = Besides(messages=(letter(),))
+    done = await application.execute_with(
+        metadata(), besides, ACCOUNT, "account-jane", commands.change_name, name="Jane D."
+    )
+    assert done.version == 3
+    assert len(waiting(database)) == 1
 
 
 async def test_a_message_whose_reader_was_erased_is_dropped(

@@ -1,8 +1,12 @@
 """The server's own delivery: mail leaves after the answer, and survives everybody who takes part in it."""
 
+import asyncio
 import os
 import signal
+import threading
 from pathlib import Path
+
+import psycopg
 
 from tests.support.mailbox import Mailbox
 from tests.support.server import Client, Server
@@ -48,9 +52,31 @@ async def test_mail_waits_for_its_server_and_survives_the_end_of_ours_and_of_the
         ask_for_code(server.client(), "after@example.org")
         with smtp_server(behaviour, tmp_path, port=port):
             wanted = {f"{name}@example.org" for name in ("before", "between", "after")}
-            # A lease of a process that was killed lasts five minutes; an operator would wait, a test does not.
+            # A lease of a process that was killed lasts for a while; an operator would wait, a test does not.
             await until(lambda: {each.rcpt_tos[0] for each in behaviour.received} == wanted or release(server))
             assert {each.rcpt_tos[0] for each in behaviour.received} == wanted
+
+
+async def test_a_server_that_is_asked_to_stop_finishes_the_mail_in_its_hands(database: str, tmp_path: Path) -> None:
+    behaviour = Behaviour()
+    behaviour.slow["jane@example.org"] = threading.Event()
+    with smtp_server(behaviour, tmp_path) as (port, _):
+        settings = {
+            "ACCOUNTS_SMTP_HOST": "127.0.0.1",
+            "ACCOUNTS_SMTP_PORT": str(port),
+            "ACCOUNTS_SMTP_SECURITY": "none",
+        }
+        with Server(tmp_path / "data", database_url=database, **settings) as server:
+            child = await started(server)
+            ask_for_code(server.client(), "jane@example.org")
+            await until(lambda: behaviour.waiting == 1)
+            os.kill(child, signal.SIGINT)  # as Ctrl-C does, which reaches all of us
+            stopping = asyncio.get_running_loop().run_in_executor(None, server.stop)
+            behaviour.slow["jane@example.org"].set()
+            assert await stopping == 0
+        assert len(behaviour.received) == 1
+        with psycopg.connect(database) as owner:
+            assert owner.execute("SELECT count(*) FROM log.outbox").fetchone() == (0,)
 
 
 def release(server: Server) -> bool:
