@@ -1,7 +1,8 @@
 """Mail of projects that have an SMTP server, a sender or words of their own."""
 
+import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from pydantic import SecretStr
 
@@ -13,10 +14,12 @@ from accounts_es.eventstore.connection import connect
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import decode
 from accounts_es.messages import CUSTOM_TEMPLATES, Mail, Message
+from accounts_es.reactors.outbox import LONGEST, Postponed, Refused, Transport
 from accounts_es.settings import Settings
 
-if TYPE_CHECKING:
-    from accounts_es.reactors.outbox import Transport
+FIRST_REST: Final = 5.0
+LONGEST_REST: Final = 120.0
+_AWAKE: Final = (0.0, 0.0)
 
 LoadProject = Callable[[str], Awaitable[Project]]
 
@@ -44,26 +47,56 @@ def projects(conninfo: str, master: MasterKey) -> LoadProject:
 
 
 class ProjectMail:
-    """Sends mail as its project wants it, and as the server does where the project wants nothing special."""
+    """Sends mail as its project wants it, and as the server does where the project wants nothing special.
+
+    The server of a project that fails is left alone for a while, then tried with one mail: all projects share the
+    places in which mail is delivered, and a server that never answers must not take them.
+    """
 
     def __init__(
-        self, settings: Settings, ours: "Transport", smtp: "Callable[[Settings], Transport]", load: LoadProject
+        self,
+        settings: Settings,
+        ours: Transport,
+        smtp: Callable[[Settings], Transport],
+        load: LoadProject,
+        *,
+        first_rest: float = FIRST_REST,
     ) -> None:
         self._settings = settings
         self._ours = ours
         self._smtp = smtp
         self._load = load
+        self._first_rest = first_rest
+        self._resting: dict[str, tuple[float, float]] = {}
+        """Until when the server of a project is left alone, and how long that is."""
 
     async def deliver(self, message: Message) -> None:
         """Deliver it. Raises as the transport that takes it."""
         mail = cast("Mail", message)
+        if time.monotonic() < self._resting.get(mail.project, _AWAKE)[0]:
+            raise Postponed("the project's server failed just now")
         project = await self._load(mail.project) if mail.project else Project()
         if not project.smtp.enabled:
             await self._ours.deliver(mail)
             return
         words = template_of(project, mail) or EmailTemplateChanged(template="", locale="")
         worded = mail.model_copy(update={"subject": words.subject, "message": words.message})
-        await self._smtp(_as_configured(self._settings, project, words)).deliver(worded)
+        await self._spare(mail.project, self._smtp(_as_configured(self._settings, project, words)), worded)
+
+    async def _spare(self, project: str, server: Transport, mail: Mail) -> None:
+        _, rest = self._resting.get(project, _AWAKE)
+        if rest:
+            self._resting[project] = time.monotonic() + LONGEST, rest  # this one tries
+        try:
+            await server.deliver(mail)
+        except Refused:
+            self._resting.pop(project, None)
+            raise
+        except BaseException:  # also one that takes too long and is cancelled
+            rest = min(rest * 2, LONGEST_REST) or self._first_rest
+            self._resting[project] = time.monotonic() + rest, rest
+            raise
+        self._resting.pop(project, None)
 
 
 def template_of(project: Project, mail: Mail) -> EmailTemplateChanged | None:
