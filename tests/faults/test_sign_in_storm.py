@@ -17,8 +17,8 @@ from tests.support.statistics import tells_apart
 STORM = 500
 SAMPLES = 2000
 GUESSERS = 4
-ASKED = 600
-ASKERS = 10
+ASKED = 2000
+ASKERS = 16
 PEOPLE = 50
 
 
@@ -121,3 +121,31 @@ def test_T8_recovery_answers_known_and_unknown_people_alike_and_takes_as_long(tm
     for samples in took.values():
         assert not tells_apart(known, samples)
         assert 0.95 < statistics.median(samples) / statistics.median(known) < 1.05
+
+
+@pytest.mark.parametrize("way", ["magic-url", "email"])
+def test_T8_links_and_codes_take_as_long_for_known_people_as_for_new_ones(tmp_path: Path, way: str) -> None:
+    """The answers look alike, but for the user's id, which the contract has them tell."""
+    with Server(tmp_path / "data", ACCOUNTS_EVEN_ANSWERS="0.1") as server:
+        for nth in range(PEOPLE):
+            user = {"userId": f"known{nth}", "email": f"known{nth}@example.com"}
+            assert server.operator().ask("POST", "/users", **user).status_code == 201
+        took: dict[str, list[float]] = {"known": [], "unknown": []}
+        shapes: set[tuple[str, ...]] = set()
+
+        def ask(guest: Client) -> None:
+            for _ in range(ASKED // ASKERS):
+                for who in random.sample(sorted(took), len(took)):
+                    name = f"known{random.randrange(PEOPLE)}" if who == "known" else f"new{random.getrandbits(64):x}"
+                    began = time.perf_counter()
+                    answer = guest.ask("POST", f"/account/tokens/{way}", userId="unique()", email=f"{name}@example.com")
+                    took[who].append(time.perf_counter() - began)
+                    assert answer.status_code == 201
+                    shapes.add((*answer.json(), answer.json()["secret"], answer.json()["phrase"]))
+
+        with ThreadPoolExecutor(ASKERS) as askers:
+            list(askers.map(ask, [server.client() for _ in range(ASKERS)]))
+    assert len(shapes) == 1
+    assert len(took["known"]) == len(took["unknown"]) == ASKED
+    assert not tells_apart(took["known"], took["unknown"])
+    assert 0.95 < statistics.median(took["unknown"]) / statistics.median(took["known"]) < 1.05

@@ -115,6 +115,7 @@ BEGINNING = (SignedUp, TargetAdded, TokenIssued)
     raises=(UserAlreadyExists, UserNotFound, *BEGINNING_REFUSALS),
     aliases=("/account/sessions/magic-url",),
     auth_method="magic-url",
+    even=True,
     limits=(Limit(60, 3600, "url", "param:email"), Limit(60, 3600, "url", "ip")),
 )
 async def create_magic_url_token(
@@ -149,6 +150,7 @@ async def create_magic_url_token(
     emits=BEGINNING,
     raises=(UserAlreadyExists, UserNotFound, *BEGINNING_REFUSALS),
     auth_method="email-otp",
+    even=True,
     limits=(Limit(10, 3600, "url", "param:email"), Limit(10, 3600, "url", "ip")),
 )
 async def create_email_token(
@@ -178,6 +180,7 @@ async def create_email_token(
     raises=(UserAlreadyExists, UserNotFound, *BEGINNING_REFUSALS),
     aliases=("/account/sessions/phone",),
     auth_method="phone",
+    even=True,
     limits=(Limit(10, 3600, "url", "param:phone"), Limit(10, 3600, "url", "ip")),
 )
 async def create_phone_token(
