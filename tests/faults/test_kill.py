@@ -108,10 +108,14 @@ def examine(server: Server, writers: list[Writer]) -> None:
     assert conninfo is not None
     with psycopg.connect(conninfo) as owner:
         stored = dict(
-            owner.execute("SELECT request_id, count(*) FROM log.accounts_events GROUP BY request_id").fetchall()
+            owner.execute(
+                """SELECT request_id, count(*) FROM log.accounts_events WHERE topic <> 'project.api_key_used'
+                   GROUP BY request_id"""
+            ).fetchall()
         )
         halves = owner.execute(
             """SELECT count(*) FROM (SELECT request_id FROM log.accounts_events WHERE operation = 'users.create'
+                   AND topic <> 'project.api_key_used'
                GROUP BY request_id HAVING count(*) <> 2) AS half"""
         ).fetchone()
         prefs = dict(owner.execute("SELECT account_id, prefs FROM read.accounts_v2").fetchall())

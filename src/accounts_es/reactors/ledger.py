@@ -20,7 +20,7 @@ from accounts_es.reactors.checkpoints import Sink
 log = logging.getLogger(__name__)
 
 POLL: Final = 5.0
-"""Seconds between looks when no event wakes us."""
+"""Seconds between tries to lead."""
 
 _UNKEPT = "SELECT size, note FROM log.checkpoints WHERE NOT kept ORDER BY size DESC LIMIT 1"
 _KEPT = "UPDATE log.checkpoints SET kept = true WHERE size <= %s AND NOT kept"
@@ -41,11 +41,10 @@ class Ledger:
         """Work until cancelled. A database that is away is waited for, and no trouble here ends what runs beside."""
         while True:
             try:
-                async with await connect(self._conninfo) as connection, await connect(self._conninfo) as listener:
-                    await listener.execute("LISTEN accounts_events")
+                async with await connect(self._conninfo) as connection:
                     while not await growth.lead(connection):  # noqa: ASYNC110 - the lock is the database's
                         await asyncio.sleep(POLL)
-                    await self._follow(connection, listener)
+                    await self._follow(connection)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 log.warning("ledger waits for the database", extra={"error": type(error).__name__})
                 await asyncio.sleep(1.0)
@@ -74,7 +73,7 @@ class Ledger:
                 await sink.keep(name, row[1])
             await connection.execute(_KEPT, (row[0],))
 
-    async def _follow(self, connection: AsyncConn, listener: AsyncConn) -> None:
+    async def _follow(self, connection: AsyncConn) -> None:
         while True:
             try:
                 await self.catch_up(connection)
@@ -83,7 +82,6 @@ class Ledger:
                 log.critical("nothing is signed any more: the log was rewritten", extra={"size": rewritten.size})
             except (httpx.HTTPError, OSError) as error:
                 log.warning("checkpoint not kept yet", extra={"error": type(error).__name__})
-            # At most one checkpoint in this time. What was announced meanwhile is in the next.
+            # At most one checkpoint in this time. Looking that often costs less than to LISTEN: whoever listens must
+            # read all the time, or the database holds on to what was not read.
             await asyncio.sleep(self._seconds)
-            async for _ in listener.notifies(timeout=POLL, stop_after=1):
-                pass
