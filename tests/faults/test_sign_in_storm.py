@@ -16,7 +16,7 @@ from tests.support.statistics import tells_apart
 
 STORM = 500
 SAMPLES = 2000
-GUESSERS = 4
+GUESSERS = 8
 ASKED = 2000
 ASKERS = 16
 PEOPLE = 50
