@@ -9,6 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -70,6 +71,7 @@ from accounts_es.http.routes import Routes
 from accounts_es.http.rules import Invalid
 from accounts_es.settings import SERVER_VERSION
 from projections import projects
+from projections.accounts import AccountRow
 from projections.api_keys import ApiKeyRow
 
 log = logging.getLogger(__name__)
@@ -221,33 +223,37 @@ class Api:
 
     async def _run(self, ctx: Context, path: dict[str, str]) -> Answer:
         operation, caller = ctx.operation, ctx.caller
+        changes = operation.method != "GET"
         if operation.scopes:
             gates.enter(ctx)
-            if operation.impersonable:
+            if operation.impersonable and caller.account is not None and (changes or caller.account.impersonator):
                 await act_as(ctx)
             if ctx.caller.impersonator is not None:
                 gates.ensure_fit(ctx)
             elif caller.account is not None:
-                await _note_access(ctx)
+                if _is_stale(ctx.at, caller.account):
+                    await _note_access(ctx)
             elif caller.key is not None:
                 await _note_key_use(ctx, caller.key)
-        if operation.method != "GET":
+        if changes:
             await ctx.request.read_body()
-        counted = await limits.count(ctx, path)
+        counted = await limits.count(ctx, path) if operation.limits else ()
         if operation.scopes:
             gates.proceed(ctx)
-        values = _values(ctx, path)
-        remembered = await idempotency.recall(ctx) if operation.method != "GET" else None
+        values = _values(ctx, path) if operation.parameters else {}
+        remembered = await idempotency.recall(ctx) if changes else None
         if remembered is not None:
             await limits.succeeded(ctx, counted)
             return Answer(remembered.status, remembered.body, [*_PRIVATE, *remembered.headers])
         result = await operation.handler(ctx, **values)
-        await limits.succeeded(ctx, counted)
+        if counted:
+            await limits.succeeded(ctx, counted)
         if isinstance(result, Redirect):
             return moved(operation.status, result)
         body = result if isinstance(result, bytes) else b"" if result is None else to_json(result)
         answer = Answer(operation.status, body, _PRIVATE)
-        await idempotency.remember(ctx, operation.status, body)
+        if changes:
+            await idempotency.remember(ctx, operation.status, body)
         return answer
 
     async def _refused(self, ctx: Context | None, refused: Refusal) -> Answer:
@@ -315,10 +321,13 @@ def _project_parameter(request: Request) -> str | None:
     return named if isinstance(named, str) and is_id(named) else None
 
 
+def _is_stale(at: datetime, account: AccountRow) -> bool:
+    """Whether the last access noted is a day old."""
+    return account.accessed_at is None or (at - account.accessed_at).total_seconds() >= ACCESS_SECONDS
+
+
 async def _note_access(ctx: Context) -> None:
-    account = ctx.account
-    if account.accessed_at is None or (ctx.at - account.accessed_at).total_seconds() >= ACCESS_SECONDS:
-        await ctx.services.application.execute(ctx.meta(), ACCOUNT, account.stream, note_access, now=ctx.at)
+    await ctx.services.application.execute(ctx.meta(), ACCOUNT, ctx.account.stream, note_access, now=ctx.at)
 
 
 async def _note_key_use(ctx: Context, key: ApiKeyRow) -> None:

@@ -15,6 +15,8 @@ class Routes:
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._root: dict[str, Any] = {}
         self._leaf: Final = "/"
+        self._plain: dict[tuple[str, str], Operation] = {}
+        """Paths without parameters need no walk."""
         for operation in operations:
             for path in operation.paths:
                 self._add(path, operation)
@@ -32,9 +34,14 @@ class Routes:
         if operation.method in methods:
             raise ValueError(f"{operation.method} {path} is declared twice")
         methods[operation.method] = (operation, tuple(names))
+        if not names:
+            self._plain[operation.method, path] = operation
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
         """The operation and the path's parameters, as sent; a fixed segment wins over a parameter."""
+        plain = self._plain.get((method, path))
+        if plain is not None:
+            return plain, {}
         return self._walk(self._root, path.strip("/").split("/"), 0, method, ())
 
     def _walk(
