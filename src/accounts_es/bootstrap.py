@@ -85,7 +85,7 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
             workers=settings.hash_workers,
             patience=settings.hash_patience,
         )
-        refusals = Refusals(event_log)
+        refusals = Refusals(event_log, settings.refusals_recorded)
         refusals.start()
         counters = Counters(parts.conninfo) if settings.rate_limits else None
         if counters is not None:

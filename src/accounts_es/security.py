@@ -25,8 +25,9 @@ _KINDS: Final[dict[type[Event], str]] = {SignInRefused: "sign_in_refused", Acces
 class Refusals:
     """Records refusals for one process."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, each: int = EACH) -> None:
         self._log = log
+        self._each = each
         self._process = secrets.token_hex(4)
         self._versions: dict[str, int] = {}
         self._recorded: Counter[tuple[str, str]] = Counter()
@@ -48,7 +49,7 @@ class Refusals:
     async def record(self, meta: Metadata, event: SignInRefused | AccessDenied) -> None:
         """Record a refusal; durable on return unless it is one of too many this minute."""
         kind = (meta.project, _KINDS[type(event)])
-        if self._recorded[kind] >= EACH:
+        if self._recorded[kind] >= self._each:
             self.count(meta, event)
             return
         self._recorded[kind] += 1

@@ -118,6 +118,8 @@ class Settings(BaseSettings):
     """The log is signed as it grows, at most once in this time."""
     checkpoint_url: str | None = None
     """Where signed checkpoints are posted as well, besides the folder ``checkpoints`` of ``data``."""
+    refusals_recorded: int = Field(default=300, ge=1)
+    """Refusals of one kind that are recorded one by one for each project, minute and worker; more are counted."""
     log_level: str = "INFO"
 
     @property

@@ -220,7 +220,9 @@ def world(server_conninfo: str, template: str, tmp_path_factory: pytest.TempPath
     with (
         temporary_database(server_conninfo, template) as conninfo,
         closing(Log(conninfo)) as log,
-        Server(folder / "data", database_url=conninfo, ACCOUNTS_MOCK_PROVIDERS="on") as server,
+        Server(
+            folder / "data", database_url=conninfo, ACCOUNTS_MOCK_PROVIDERS="on", ACCOUNTS_REFUSALS_RECORDED="100000"
+        ) as server,
     ):
         made = World(server, log, conninfo)
         made.provider("mock", client_id="1", settings={"client_secret": "123456"})
