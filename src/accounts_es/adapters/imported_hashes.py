@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import Annotated, Final, Literal
 
@@ -53,7 +54,7 @@ class Uncheckable(Exception):  # noqa: N818
     """No sign-in checks a password against this: it takes too much time or memory, or is not what its kind allows."""
 
 
-class _Hash(BaseModel):
+class _Hash(BaseModel, ABC):
     """What all kinds share. ``hash`` is the text as it came."""
 
     model_config = ConfigDict(frozen=True)
@@ -63,9 +64,9 @@ class _Hash(BaseModel):
     def ensure_checkable(self) -> None:
         """Raises `Uncheckable`."""
 
+    @abstractmethod
     def matches(self, password: str) -> bool:
         """Whether this is the password; never for a text that is no such hash."""
-        raise NotImplementedError
 
 
 class Argon2(_Hash):
