@@ -1,0 +1,179 @@
+"""The read models as they were: the same queries, answered as of a position of the log.
+
+A moment is made, not kept. The events of the streams it needs run through the handlers that fill the live tables, into
+temporary tables of one connection, which hide the live ones for the queries asked on it. So what a moment answers is
+what the live read model answered then, by the same code; and a person who was erased is erased from every moment.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
+
+from accounts_es.domain.catalog import BY_TOPIC
+from accounts_es.eventstore.connection import AsyncConn, prepare
+from accounts_es.eventstore.keys import KeyRing, MasterKey
+from accounts_es.eventstore.mapper import UnknownTopic, decode, subjects
+from accounts_es.eventstore.projection import Projection, Statements
+from accounts_es.eventstore.reads import K, Lookup, R, Reads
+
+AT_ONCE: Final = 2
+"""Moments of one process: more would only take the processor from everybody else."""
+MOST_EVENTS: Final = 200_000
+"""In one moment; a project's whole history beyond that is a rebuild, not a read."""
+_BATCH: Final = 1000
+_PATIENCE: Final = 10.0
+_WAITING: Final = 100
+_IDLE: Final = 60.0
+_WASTE: Final = 5_000
+"""Events whose rolled back rows a connection carries along before it is emptied."""
+
+_OF_STREAMS: Final = """SELECT originator_id, originator_version, topic, state, notification_id
+    FROM log.accounts_events WHERE originator_id = ANY(%s) AND project_id = %s AND topic = ANY(%s)
+    AND notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s"""
+_OF_PROJECT: Final = """SELECT originator_id, originator_version, topic, state, notification_id
+    FROM log.accounts_events WHERE project_id = %s AND topic = ANY(%s) AND notification_id > %s
+    AND notification_id <= %s ORDER BY notification_id LIMIT %s"""
+_KEYS: Final = "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)"
+
+
+class TooMuchHistory(Exception):  # noqa: N818
+    """The moment would take more than `MOST_EVENTS` events."""
+
+
+class Moments:
+    """Makes moments, on a few connections that are opened when they are first needed."""
+
+    def __init__(self, conninfo: str, master: MasterKey, projections: Iterable[Projection]) -> None:
+        self._master = master
+        self._projections = tuple(projections)
+        self._tables = [table for projection in self._projections for table in projection.tables]
+        self._waste: WeakKeyDictionary[AsyncConn, int] = WeakKeyDictionary()
+        self._topics = sorted({event.topic for projection in self._projections for event in projection.handlers})
+        self._pool: AsyncConnectionPool[AsyncConn] = AsyncConnectionPool(
+            conninfo,
+            min_size=0,
+            max_size=AT_ONCE,
+            max_waiting=_WAITING,
+            max_idle=_IDLE,
+            timeout=_PATIENCE,
+            open=False,
+            kwargs={"autocommit": True, "application_name": "accounts-es", "connect_timeout": _PATIENCE},
+            configure=self._configure,
+            check=AsyncConnectionPool.check_connection,
+            name="moments",
+        )
+
+    async def start(self) -> None:
+        """Be ready."""
+        await self._pool.open()
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def at(self, position: int, *, project: str, streams: Collection[str] | None = None) -> AsyncGenerator[Reads]:
+        """The read models after the event at ``position`` (inclusive), with the rows of these streams alone.
+
+        Without ``streams`` it is everything of the project. Position 0 is before all events. Raises `TooMuchHistory`,
+        what `decode` raises for an event this release cannot read, and psycopg's errors.
+        """
+        async with self._pool.connection() as connection:
+            # What was rolled back still takes room, and no vacuum comes to temporary tables by itself.
+            if self._waste.get(connection, 0) > _WASTE:
+                await connection.execute(self._emptied())
+                self._waste[connection] = 0
+            async with connection.transaction(force_rollback=True):
+                await self._fill(connection, position, project, streams)
+                moment = _Moment(connection)
+                try:
+                    yield moment
+                finally:
+                    await moment.settle()
+
+    async def _fill(self, connection: AsyncConn, position: int, project: str, streams: Collection[str] | None) -> None:
+        keys, reached, taken = KeyRing(self._master), 0, 0
+        while True:
+            cursor = connection.cursor(binary=True)
+            if streams is None:
+                await cursor.execute(_OF_PROJECT, (project, self._topics, reached, position, _BATCH))
+            else:
+                await cursor.execute(_OF_STREAMS, (list(streams), project, self._topics, reached, position, _BATCH))
+            rows = await cursor.fetchall()
+            taken += len(rows)
+            self._waste[connection] = self._waste.get(connection, 0) + len(rows)
+            if taken > MOST_EVENTS:
+                raise TooMuchHistory
+            await self._take_in(connection, rows, keys)
+            if len(rows) < _BATCH:
+                return
+            reached = rows[-1][4]
+
+    async def _take_in(self, connection: AsyncConn, rows: Sequence[tuple[Any, ...]], keys: KeyRing) -> None:
+        unknown = subjects((row[0] for row in rows), keys)
+        if unknown:
+            found = await (await connection.execute(_KEYS, (unknown,))).fetchall()
+            keys.add({subject: bytes(wrapped) for subject, wrapped in found})
+        statements = Statements()
+        for stream, version, topic, state, at in rows:
+            if topic not in BY_TOPIC:
+                raise UnknownTopic(topic)
+            recorded = decode(stream, version, topic, bytes(state), at, keys)
+            for projection in self._projections:
+                projection.apply(statements, recorded)
+        async with connection.pipeline():
+            for text, params in statements:
+                await connection.execute(text.encode(), params, prepare=True)
+
+    async def _configure(self, connection: AsyncConn) -> None:
+        await prepare(connection)
+        # A temporary table comes before all others of its name, whatever the search path says.
+        for table in self._tables:
+            await connection.execute(
+                sql.SQL("CREATE TEMPORARY TABLE {0} (LIKE read.{0} INCLUDING ALL)").format(sql.Identifier(table))
+            )
+
+    def _emptied(self) -> sql.Composed:
+        return sql.SQL("TRUNCATE {}").format(
+            sql.SQL(", ").join(sql.Identifier("pg_temp", table) for table in self._tables)
+        )
+
+
+class _Moment:
+    """`Reads` on one connection: one statement after the other."""
+
+    def __init__(self, connection: AsyncConn) -> None:
+        self._connection = connection
+        self._turn = asyncio.Lock()
+        self._loads: set[asyncio.Task[Any]] = set()
+
+    def load(self, lookup: Lookup[K, R], key: K, /) -> Awaitable[R | None]:
+        """The row with this key, or nothing."""
+        task = asyncio.create_task(self._load(lookup, key))
+        self._loads.add(task)
+        task.add_done_callback(self._loads.discard)
+        return task
+
+    async def fetch(self, sql: str, params: Sequence[object] = (), /) -> list[tuple[Any, ...]]:
+        """All rows of one statement."""
+        async with self._turn:
+            cursor = await self._connection.cursor(binary=True).execute(sql.encode(), params)
+            return await cursor.fetchall()
+
+    async def scan(self, sql: str, params: Sequence[object] = (), /) -> list[tuple[Any, ...]]:
+        """The same."""
+        return await self.fetch(sql, params)
+
+    async def settle(self) -> None:
+        """Wait for the reads that nobody waited for."""
+        await asyncio.gather(*self._loads, return_exceptions=True)
+
+    async def _load(self, lookup: Lookup[K, R], key: K) -> R | None:
+        rows = await self.fetch(lookup.sql, [[part] for part in key])
+        found = {lookup.key(row): row for row in map(lookup.row, rows)}
+        return found.get(key)
