@@ -18,6 +18,7 @@ from accounts_es.adapters.id_tokens import IdTokens
 from accounts_es.adapters.jwts import Jwts
 from accounts_es.adapters.oauth import OAuth
 from accounts_es.adapters.oauth_states import States
+from accounts_es.adapters.public_addresses import PublicTransport, Reach
 from accounts_es.application import Application
 from accounts_es.eventstore.connection import connect_sync
 from accounts_es.eventstore.counters import Counters
@@ -93,7 +94,8 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
         sweeping = asyncio.create_task(_sweep(event_log, counters), name="sweep")
         try:
             application, jwts = Application(event_log), Jwts(parts.jwt_key)
-            async with httpx.AsyncClient(timeout=settings.provider_timeout, trust_env=False) as client:
+            reached = PublicTransport(Reach(_reachable(settings)))
+            async with httpx.AsyncClient(timeout=settings.provider_timeout, transport=reached) as client:
                 id_tokens = IdTokens(client)
                 yield Services(
                     settings=settings,
@@ -117,6 +119,11 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
                 await counters.stop()
             await refusals.stop()
             passwords.close()
+
+
+def _reachable(settings: Settings) -> tuple[str, ...]:
+    """The networks that are open to what projects configure; a provider this server plays is in it as well."""
+    return (*settings.reachable_networks, *(("127.0.0.0/8", "::1/128") if settings.mock_providers else ()))
 
 
 async def _sweep(event_log: EventLog, counters: Counters | None) -> None:

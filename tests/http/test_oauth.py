@@ -357,3 +357,14 @@ def test_secrets_of_providers_are_in_no_log_line(world: World, browser: Browser)
     session = browser.ask("GET", "/account/sessions/current").json()
     for secret in ("a secret between the two", session["providerAccessToken"], session["providerRefreshToken"]):
         assert secret not in world.server.logged
+
+
+def test_a_provider_inside_the_network_is_not_asked(world: World) -> None:
+    project = world.project(f"shop-{token_hex(4)}", "localhost")
+    inside = {"client_secret": "x", "well_known_url": "http://169.254.169.254/latest/meta-data"}
+    world.provider("oidc", project=project, client_id="accounts", settings=inside)
+    client = world.server.client(project=project)
+    began = time.monotonic()
+    answer = client.ask("GET", "/account/sessions/oauth2/oidc", success=PAGE, failure=PAGE)
+    assert time.monotonic() - began < 4, "nobody was asked"
+    assert (answer.status_code, said(answer)["type"]) == (500, "user_oauth2_provider_failure")

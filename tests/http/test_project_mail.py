@@ -68,6 +68,13 @@ def body(message: EmailMessage, kind: str) -> str:
     return str(part.get_content())
 
 
+def test_a_server_inside_the_network_is_refused_without_being_asked(shop: Client) -> None:
+    for host in ("169.254.169.254", "10.0.0.1", "::ffff:10.0.0.1", "fd00::1"):
+        answer = configured(shop, 25, {"host": host})
+        assert (answer.status_code, answer.json()["type"]) == (400, "project_smtp_config_invalid")
+        assert "no public address" in answer.json()["message"]
+
+
 def test_a_server_that_does_not_take_us_is_refused(shop: Client, port: int) -> None:
     for wrong in ({"password": "wrong"}, {"port": free_port()}, {"secure": "ssl"}, {"host": "no.such.host.invalid"}):
         answer = configured(shop, port, wrong)

@@ -64,7 +64,8 @@ class Passwords:
 
     async def _in_turn(self, work: Callable[[], T]) -> T:
         try:
-            await asyncio.wait_for(self._turns.acquire(), self._patience)
+            async with asyncio.timeout(self._patience):
+                await self._turns.acquire()
         except TimeoutError:
             raise GeneralServiceUnavailable from None
         # The turn ends with the work, not with the caller: one who hangs up leaves a hash that still runs.

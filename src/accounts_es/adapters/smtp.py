@@ -5,6 +5,7 @@ from pathlib import Path
 
 import aiosmtplib
 
+from accounts_es.adapters.public_addresses import OutOfReach, Reach
 from accounts_es.domain.project.events import SmtpConfigured
 
 
@@ -12,14 +13,20 @@ class SmtpUnusable(Exception):  # noqa: N818
     """The server cannot be used; the text says why and repeats nothing the server said."""
 
 
-async def check(smtp: SmtpConfigured, *, ca_file: Path | None, patience: float) -> None:
+async def check(smtp: SmtpConfigured, *, reach: Reach, ca_file: Path | None, patience: float) -> None:
     """Connect, turn to TLS and sign in as configured, and leave. Raises `SmtpUnusable`."""
+    try:
+        connected = await reach.connect(smtp.host, smtp.port, patience)
+    except OutOfReach:
+        raise SmtpUnusable("the server has no public address") from None
+    except OSError:
+        raise SmtpUnusable("the server cannot be reached like this") from None
     tls = ssl.create_default_context()
     if ca_file is not None:
         tls.load_verify_locations(ca_file)
     client = aiosmtplib.SMTP(
         hostname=smtp.host,
-        port=smtp.port,
+        sock=connected,
         use_tls=smtp.security == "ssl",
         start_tls=smtp.security == "tls",
         tls_context=tls if smtp.security else None,

@@ -16,6 +16,7 @@ import aiosmtplib
 import httpx
 from pydantic import JsonValue
 
+from accounts_es.adapters.public_addresses import OutOfReach, Reach
 from accounts_es.messages import Mail, Message, Sms
 from accounts_es.reactors.outbox import Postponed, Refused, Transport
 from accounts_es.reactors.projects import LoadProject, ProjectMail
@@ -33,7 +34,7 @@ def transports(settings: Settings, project: LoadProject | None = None) -> Mappin
     folder = settings.data / "outbox"
     mail: Transport = Smtp(settings) if settings.smtp_host is not None else MailFiles(settings, folder)
     return {
-        Mail.kind: mail if project is None else ProjectMail(settings, mail, Smtp, project),
+        Mail.kind: mail if project is None else ProjectMail(settings, mail, ProjectSmtp, project),
         Sms.kind: HttpSms(settings) if settings.sms_url is not None else SmsFiles(folder),
     }
 
@@ -56,7 +57,7 @@ class Smtp:
             await aiosmtplib.send(
                 mail,
                 hostname=settings.smtp_host,
-                port=settings.smtp_port,
+                **await self._way(),
                 username=settings.smtp_username,
                 password=password,
                 use_tls=settings.smtp_security == "tls",
@@ -71,6 +72,22 @@ class Smtp:
         except aiosmtplib.SMTPResponseException as refused:
             # Our sign-in or our sender: the operator's to put right, and no mail is lost meanwhile.
             raise Postponed(f"the server refuses us ({refused.code})") from None
+
+    async def _way(self) -> dict[str, Any]:
+        """How the server is connected to."""
+        return {"port": self._settings.smtp_port}
+
+
+class ProjectSmtp(Smtp):
+    """A server that a project names, which is no way into the network we are in."""
+
+    async def _way(self) -> dict[str, Any]:
+        settings, reach = self._settings, Reach(self._settings.reachable_networks)
+        try:
+            # What becomes of the socket is the connection's business from here on.
+            return {"sock": await reach.connect(str(settings.smtp_host), settings.smtp_port, settings.smtp_timeout)}
+        except OutOfReach:
+            raise Postponed("the project's server has no public address") from None
 
 
 class MailFiles:

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Final
 
 from accounts_es.adapters import smtp
+from accounts_es.adapters.public_addresses import Reach
 from accounts_es.domain.errors import ProjectSmtpConfigInvalid
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.commands.mail import smtp_after
@@ -59,7 +60,9 @@ async def update_smtp(ctx: Context, **given: Any) -> Project:
     after = smtp_after(await ctx.load(PROJECT, stream), changes)
     if after.enabled and after.host:
         try:
-            await smtp.check(after, ca_file=ctx.services.settings.smtp_ca_file, patience=_PATIENCE)
+            settings = ctx.services.settings
+            reach = Reach(settings.reachable_networks)
+            await smtp.check(after, reach=reach, ca_file=settings.smtp_ca_file, patience=_PATIENCE)
         except smtp.SmtpUnusable as unusable:
             raise ProjectSmtpConfigInvalid(f"The SMTP settings are not good: {unusable}") from None
     return project((await ctx.execute(PROJECT, stream, commands.configure_smtp, changes=changes)).state)
