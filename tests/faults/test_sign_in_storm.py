@@ -14,6 +14,8 @@ import pytest
 from tests.support.server import Client, Server
 from tests.support.statistics import tells_apart
 
+pytestmark = pytest.mark.alone
+
 STORM = 500
 SAMPLES = 2000
 GUESSERS = 8

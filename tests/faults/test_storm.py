@@ -15,6 +15,8 @@ from accounts_es.adapters.hashing import Passwords
 from tests.support.running import PASSWORD
 from tests.support.server import Server
 
+pytestmark = pytest.mark.alone
+
 FLOOR = {"ACCOUNTS_HASH_MEMORY_KIB": "19456", "ACCOUNTS_HASH_ITERATIONS": "2"}
 """What servers do unless told otherwise: 19 MiB for each hash."""
 

@@ -64,6 +64,7 @@ def test_a_taken_id_is_still_refused(server: Server) -> None:
     assert sign_up(server.client(), "other@example.org", "ann").status_code == 409
 
 
+@pytest.mark.alone
 def test_T9_it_takes_alike(server: Server) -> None:
     client, took = server.client(), {"taken": [], "free": []}  # type: ignore[var-annotated]
     for nth in range(20):

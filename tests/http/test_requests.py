@@ -268,4 +268,6 @@ def _no_failure(server: Server) -> Iterator[None]:
     before = len(server.logged)
     yield
     logged = [json.loads(line) for line in server.logged[before:].splitlines()]
-    assert {each["message"] for each in logged} <= {"Invalid HTTP request received."}
+    # A mail that an earlier file left behind may be tried again meanwhile.
+    of_others = {"message not delivered yet", "message refused for good"}
+    assert {each["message"] for each in logged} - of_others <= {"Invalid HTTP request received."}

@@ -23,7 +23,7 @@ from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.projection import Projection, Tx
 from projections import accounts
-from tests.support.appends import beginning, following, freeing, labels, logs, rows, stored, taking
+from tests.support.appends import advisory_locks, beginning, following, freeing, labels, logs, rows, stored, taking
 from tests.support.metadata import metadata
 
 
@@ -283,7 +283,7 @@ async def test_an_alone_failing_request_takes_nothing_with_it_later(database: st
     async with logs(database, master, read_models=(*projections.ALL, quirky)) as (log,):
         with pytest.raises(ZeroDivisionError):
             await log.append(beginning(log, "account-1", name="raises"))
-        assert rows(database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+        assert advisory_locks(database, granted=True) == 0
         await log.append(beginning(log, "account-2"))
     assert stored(database, "account-1") == []
 

@@ -129,6 +129,7 @@ async def test_T42_a_leader_that_dies_is_followed_by_another(log: EventLog, data
                 await connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
                     " AND (classid::bigint << 32 | objid::bigint) = 7017280570803617910"
+                    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
                 )
         finally:
             for task in reserve:

@@ -27,7 +27,7 @@ from accounts_es.eventstore.connection import connect_sync
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
 from projections import accounts
-from tests.support.appends import beginning, labels, logs, rows, stored
+from tests.support.appends import advisory_locks, beginning, labels, logs, rows, stored
 from tests.support.metadata import metadata
 from tests.support.waiting import until
 
@@ -227,7 +227,7 @@ async def test_T32_T33_a_writer_that_idles_in_its_transaction_delays_the_others_
                '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"""
         )
         waiting = asyncio.create_task(log.append(labels("account-1", 2, "ours")))
-        await until(lambda: rows(database, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") != [])
+        await until(lambda: advisory_locks(database, granted=False) > 0)
         assert not waiting.done()
         # PostgreSQL ends the idle session, so its event was never there and ours is.
         (recorded,) = await waiting

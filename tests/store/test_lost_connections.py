@@ -28,7 +28,7 @@ from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.migrate import migrate
 from accounts_es.eventstore.reader import ReadsClosed
-from tests.support.appends import beginning, labels, logs, rows, stored
+from tests.support.appends import advisory_locks, beginning, labels, logs, rows, stored
 from tests.support.metadata import metadata
 from tests.support.proxy import Cut, Proxy
 from tests.support.waiting import until
@@ -56,7 +56,7 @@ def add_two_labels(account: Account, *, name: str) -> Iterator[AccountEvent]:
 
 
 def waits_for_the_append_lock(conninfo: str) -> bool:
-    return rows(conninfo, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") != []
+    return advisory_locks(conninfo, granted=False) > 0
 
 
 async def test_T28_a_commit_whose_answer_is_lost_is_recognised(proxy: Proxy, log: EventLog, database: str) -> None:

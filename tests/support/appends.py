@@ -79,3 +79,13 @@ def stored(conninfo: str, stream: str) -> list[int]:
         stream,
     )
     return [version for (version,) in found]
+
+
+def advisory_locks(conninfo: str, *, granted: bool) -> int:
+    """How many advisory locks of this database are held, or waited for. Servers of other tests have their own."""
+    return rows(
+        conninfo,
+        """SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database
+           WHERE locktype = 'advisory' AND granted = %s AND datname = current_database()""",
+        granted,
+    )[0][0]

@@ -150,6 +150,7 @@ def test_what_says_nothing_is_nothing(user_agent: str) -> None:
     assert parse(user_agent) == Device()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "part", ["Mozilla/5.0 (", "Android ", "Mobile ", "Android Mobile;", "Chrome/1.1.1.1", "a.b.", "1."]
 )
