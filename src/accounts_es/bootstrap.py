@@ -93,7 +93,10 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
             await counters.start()
         sweeping = asyncio.create_task(_sweep(event_log, counters), name="sweep")
         try:
-            application, jwts = Application(event_log), Jwts(parts.jwt_key)
+            application = Application(event_log)
+            jwts = Jwts(
+                parts.jwt_key, other=parts.other_jwt_key, algorithm=settings.jwt_algorithm, issuer=settings.issuer
+            )
             reached = PublicTransport(Reach(_reachable(settings)))
             async with httpx.AsyncClient(timeout=settings.provider_timeout, transport=reached) as client:
                 id_tokens = IdTokens(client)
@@ -168,6 +171,8 @@ class ServerParts:
     jwt_key: bytes
     ledger_key: bytes
     """Only its public half goes further."""
+    other_jwt_key: bytes | None = None
+    """One whose tokens are taken as well."""
 
 
 def application(parts: ServerParts) -> Server:

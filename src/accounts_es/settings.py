@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     private_sign_up: bool = False
     """Whether signing up with somebody's address looks as if it had worked, instead of being refused (409, as Appwrite
     does): then nobody learns who has an account."""
+    jwt_algorithm: Literal["HS256", "ES256"] = "HS256"
+    """How ``createJWT`` signs: as Appwrite does, or so that other services can check it with the project's public keys.
+    Both are taken."""
     checkpoint_seconds: float = Field(default=10.0, gt=0)
     """The log is signed as it grows, at most once in this time."""
     checkpoint_url: str | None = None
@@ -124,6 +127,11 @@ class Settings(BaseSettings):
     refusals_recorded: int = Field(default=300, ge=1)
     """Refusals of one kind that are recorded one by one for each project, minute and worker; more are counted."""
     log_level: str = "INFO"
+
+    @property
+    def issuer(self) -> str:
+        """Who signs, in the tokens that others may check: where clients reach the server, as far as settings tell."""
+        return (self.public_url or f"http://{self.host}:{self.port}/v1").rstrip("/")
 
     @property
     def own_hosts(self) -> tuple[str, ...]:

@@ -57,7 +57,12 @@ def check(answer: httpx.Response) -> None:
         return
     kind = "text/plain" if answer.status_code == 204 else "application/json"
     assert answer.headers["content-type"] == f"{kind}; charset=UTF-8"
-    assert "no-store" in answer.headers["cache-control"]
+    kept = operation.public_for if operation is not None and answer.is_success else 0
+    assert (
+        answer.headers["cache-control"] == f"public, max-age={kept}"
+        if kept
+        else "no-store" in (answer.headers["cache-control"])
+    )
     assert answer.headers["x-request-id"]
     if answer.status_code >= 400:
         check_refusal(answer, operation)

@@ -38,6 +38,7 @@ from accounts_es.http.callers import ALL_KEY_SCOPES
 from accounts_es.settings import Settings
 
 KEYS: Final = ("master", "jwt", "ledger")
+OTHER_JWT: Final = "jwt_other"
 _CONNINFO: Final = "ACCOUNTS_WORKER_CONNINFO"
 _BACKLOG: Final = 2048
 _WATCH_SECONDS: Final = 0.2
@@ -181,6 +182,7 @@ def master_key(settings: Settings, *, begun: bool = True) -> MasterKey:
                 if begun and name == "master":
                     raise Trouble(f"the master key of the database in {settings.data} is gone: put it back to start")
                 generate_key(name, settings.data)
+        load_key(OTHER_JWT, settings.data, os.environ)
         secret = load_key("master", settings.data, os.environ)
         if secret is None:
             raise Trouble("there is no master key")
@@ -223,6 +225,8 @@ def run(settings: Settings, conninfo: str, listener: socket.socket, stop: Stop) 
     # Workers are fresh processes: they learn from the environment what this one found out.
     os.environ[_CONNINFO] = conninfo
     os.environ["ACCOUNTS_DATA"] = str(settings.data.absolute())
+    os.environ["ACCOUNTS_HOST"] = settings.host
+    os.environ["ACCOUNTS_PORT"] = str(listener.getsockname()[1])
     config = uvicorn.Config(
         "accounts_es.cli.serve:worker",
         factory=True,
@@ -257,4 +261,5 @@ def worker() -> Server:
     jwt_key, ledger_key = (load_key(name, settings.data, os.environ) for name in ("jwt", "ledger"))
     if jwt_key is None or ledger_key is None:
         raise Trouble("there is no jwt key, or no ledger key")
-    return application(ServerParts(settings, os.environ[_CONNINFO], master, jwt_key, ledger_key))
+    other = load_key(OTHER_JWT, settings.data, os.environ)
+    return application(ServerParts(settings, os.environ[_CONNINFO], master, jwt_key, ledger_key, other))

@@ -88,7 +88,7 @@ _NO_STORE: Final[RawHeaders] = [
     (b"pragma", b"no-cache"),
 ]
 _PRIVATE: Final[RawHeaders] = [(b"cache-control", b"no-store")]
-"""On every other answer as well: all of them are about one caller (ASVS V14.3.2)."""
+"""On every other answer as well: nearly all of them are about one caller (ASVS V14.3.2)."""
 ACCESS_SECONDS: Final = 86_400
 _SDK: Final = re.compile(r"[^A-Za-z0-9 ._-]")
 """What a program's name is not made of."""
@@ -251,7 +251,7 @@ class Api:
         if isinstance(result, Redirect):
             return moved(operation.status, result)
         body = result if isinstance(result, bytes) else b"" if result is None else to_json(result)
-        answer = Answer(operation.status, body, _PRIVATE)
+        answer = Answer(operation.status, body, _kept(operation) if operation.public_for else _PRIVATE)
         if changes:
             await idempotency.remember(ctx, operation.status, body)
         return answer
@@ -266,6 +266,10 @@ class Api:
         if ctx is not None and isinstance(refused, GeneralRateLimitExceeded):
             ctx.services.refusals.count_limited(ctx.meta())
         return told(ctx, refused)
+
+
+def _kept(operation: Operation) -> RawHeaders:
+    return [(b"cache-control", b"public, max-age=%d" % operation.public_for)]
 
 
 async def _until_even(request: Request, step: float) -> None:

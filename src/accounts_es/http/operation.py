@@ -135,6 +135,8 @@ class Operation:
     """Whether such an account acts as somebody else here, if the request says as whom."""
     even: bool
     """Whether an account is behind the answer must not show in its time, unless the answer opens a session."""
+    public_for: int
+    """Seconds for which anybody may keep the answer."""
     limits: tuple[Limit, ...]
     """How often it may be asked for; API keys may as often as they like."""
     parameters: tuple[Parameter, ...]
@@ -180,6 +182,7 @@ def operation(
     for_impersonators: bool = False,
     impersonable: bool = False,
     even: bool = False,
+    public_for: int = 0,
     limits: tuple[Limit, ...] = (),
     fields: Mapping[str, Rule] = NO_FIELDS,
     optional: Mapping[str, Rule] = NO_FIELDS,
@@ -223,6 +226,7 @@ def operation(
             for_impersonators=for_impersonators,
             impersonable=impersonable,
             even=even,
+            public_for=public_for,
             limits=limits,
             parameters=parameters,
             handler=handler,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from accounts_es.http import audit, health
+from accounts_es.http import audit, health, jwks
 from accounts_es.http.access import evaluations, forward, resources
 from accounts_es.http.account import (
     accounts,
@@ -38,6 +38,7 @@ from accounts_es.http.users import users
 
 MODULES: Final = (
     health,
+    jwks,
     accounts,
     sessions,
     id_tokens,

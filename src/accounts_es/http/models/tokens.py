@@ -21,6 +21,24 @@ class Jwt(TypedDict):
     jwt: str
 
 
+class Jwk(TypedDict):
+    """A public key (RFC 7517, RFC 7518, 6.2.1)."""
+
+    kty: str
+    use: str
+    alg: str
+    kid: str
+    crv: str
+    x: str
+    y: str
+
+
+class Jwks(TypedDict):
+    """A set of public keys."""
+
+    keys: list[Jwk]
+
+
 class MfaType(TypedDict):
     """The seed of an authenticator, as text and as the URI that goes into a QR code."""
 
