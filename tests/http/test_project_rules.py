@@ -123,7 +123,7 @@ def passwords(world: World, project: str, password: str) -> list[tuple[int, str]
     return [(answer.status_code, answer.json().get("type", "")) for answer in answers]
 
 
-def test_common_passwords_are_refused_where_the_project_wants_it(world: World, project: str) -> None:
+def test_T4_common_passwords_are_refused_where_the_project_wants_it(world: World, project: str) -> None:
     assert {status for status, _ in passwords(world, project, "football")} <= {200, 201}
     world.policy("password_dictionary", project=project, enabled=True)
     assert passwords(world, project, "football") == [INVALID] * 3
@@ -150,7 +150,7 @@ def test_strength_as_the_project_wants_it(world: World, project: str) -> None:
     ok(strong)
 
 
-def test_passwords_hold_nothing_that_everybody_knows(world: World, project: str) -> None:
+def test_T4_passwords_hold_nothing_that_everybody_knows(world: World, project: str) -> None:
     world.policy("password_personal_data", project=project, enabled=True)
     guest, person = world.server.client(project=project), world.person(project=project)
     phone = a_phone()

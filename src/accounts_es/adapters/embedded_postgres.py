@@ -354,7 +354,8 @@ class EmbeddedPostgres:
             lines = (self._cluster / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and lines[0] == str(self._process and self._process.pid) and lines[7].strip() == "ready"
+        ours = len(lines) >= 8 and lines[0] == str(self._process and self._process.pid)
+        return ours and lines[7].strip() in {"ready", "standby"}
 
     def _shut_down(self, process: subprocess.Popen[bytes]) -> None:
         patience = self._shutdown_limit

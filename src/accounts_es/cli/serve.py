@@ -18,7 +18,6 @@ from typing import Annotated, Final
 import psycopg
 import typer
 import uvicorn
-from psycopg.conninfo import conninfo_to_dict
 from uvicorn.supervisors import Multiprocess
 
 from accounts_es import logs
@@ -32,6 +31,7 @@ from accounts_es.domain.errors import ProjectAlreadyExists
 from accounts_es.domain.event import SYSTEM, Metadata
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.aggregate import project_stream
+from accounts_es.eventstore.connection import primary
 from accounts_es.eventstore.keys import MasterKey, WrongMasterKey
 from accounts_es.eventstore.migrate import UnsuitableDatabase
 from accounts_es.http.callers import ALL_KEY_SCOPES
@@ -134,11 +134,11 @@ def database(settings: Settings) -> Generator[str]:
     """The owner's connection string of the given database, or of the embedded one, running while we are."""
     if settings.database_url is not None:
         try:
-            conninfo_to_dict(settings.database_url)
-            psycopg.connect(settings.database_url, connect_timeout=10).close()
+            conninfo = primary(settings.database_url)
+            psycopg.connect(conninfo, connect_timeout=10).close()
         except psycopg.Error as error:
             raise Trouble(f"cannot connect to ACCOUNTS_DATABASE_URL: {str(error).splitlines()[0]}") from None
-        yield settings.database_url
+        yield conninfo
         return
     embedded = EmbeddedPostgres(settings.data)
     try:

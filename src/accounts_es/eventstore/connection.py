@@ -4,6 +4,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection, Connection
+from psycopg.conninfo import make_conninfo
 
 APP_ROLE: Final = "accounts_es_app"
 """The database role of the server: it may add events, and neither change nor remove them."""
@@ -27,6 +28,12 @@ Conn = Connection[tuple[Any, ...]]
 
 def _statements(*, as_app: bool) -> tuple[LiteralString, ...]:
     return (f"SET ROLE {APP_ROLE}", *_SESSION) if as_app else _SESSION
+
+
+def primary(conninfo: str) -> str:
+    """The same database, and of several hosts the one that takes writes: a replica may be behind, and nothing is ever
+    decided or answered from one. Raises psycopg's ``ProgrammingError`` for what is no connection string."""
+    return make_conninfo(conninfo, target_session_attrs="read-write")
 
 
 async def connect(conninfo: str) -> AsyncConn:
