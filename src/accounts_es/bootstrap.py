@@ -47,7 +47,7 @@ _COLLECT: Final = (20_000, 20, 20)
 def prepare(conninfo: str, master: MasterKey) -> None:
     """Bring the database up to this release, and fill the read models that are new in it.
 
-    Raises `UnsuitableDatabase`, `WrongMasterKey` and psycopg's errors.
+    Raises `UnsuitableDatabase`, `WrongMasterKey`, what `fill` raises, and psycopg's errors.
     """
     with connect_sync(conninfo, as_app=False) as connection:
         unfilled = migrate(connection, master, ALL)

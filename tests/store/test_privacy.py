@@ -273,6 +273,25 @@ def test_T37_a_database_of_a_later_release_is_refused_by_name(database: str, mas
         migrate(owner, master, projections.ALL)
 
 
+@pytest.mark.parametrize(("topic", "version"), [("account.levitated", 1), ("account.labels_replaced", 9)])
+def test_T37_a_log_with_events_of_a_later_release_is_refused_by_name_once_there_are_any(
+    database: str, master: MasterKey, topic: str, version: int
+) -> None:
+    # The later release ran here, and went away before it had written such an event: there is nothing to refuse.
+    rows(database, f"INSERT INTO log.shapes VALUES ('{topic}', {version}) RETURNING 1")
+    with connect_sync(database, as_app=False) as owner:
+        migrate(owner, master, projections.ALL)
+        owner.execute(
+            """INSERT INTO log.accounts_events
+               (originator_id, originator_version, topic, state, project_id, recorded_at, actor, operation, request_id,
+                correlation_id)
+               VALUES ('account-9', 1, %s, %s, 'default', now(), 'system', 'x', 'r', 'r')""",
+            (topic, f'{{"v": {version}}}'.encode()),
+        )
+        with pytest.raises(UnsuitableDatabase, match=rf"later release has written \({topic}, version {version}\)"):
+            migrate(owner, master, projections.ALL)
+
+
 async def test_a_read_model_that_is_new_in_an_old_log_must_be_filled_first(
     log: EventLog, database: str, master
 ) -> None:

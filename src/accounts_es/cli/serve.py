@@ -34,6 +34,7 @@ from accounts_es.domain.project.aggregate import project_stream
 from accounts_es.eventstore.connection import primary
 from accounts_es.eventstore.keys import MasterKey, WrongMasterKey
 from accounts_es.eventstore.migrate import UnsuitableDatabase
+from accounts_es.eventstore.rebuild import RebuildRunning, StreamsParked, UnreadableEvent
 from accounts_es.http.callers import ALL_KEY_SCOPES
 from accounts_es.settings import Settings
 
@@ -66,7 +67,7 @@ def serve(
         master = master_key(settings, begun=begun)
         try:
             prepare(conninfo, master)
-        except (UnsuitableDatabase, WrongMasterKey) as error:
+        except (UnsuitableDatabase, WrongMasterKey, StreamsParked, UnreadableEvent, RebuildRunning) as error:
             raise Trouble(str(error)) from None
         stop.raises = False
         endpoint = settings.public_url or f"http://{settings.host}:{listener.getsockname()[1]}/v1"

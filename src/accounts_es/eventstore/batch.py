@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
+import psycopg
 from psycopg import sql
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import DiagnosticField, ExecStatus
@@ -21,6 +22,8 @@ _INT: Final = 23
 _TEXT: Final = 25
 _LENGTH: Final = struct.Struct("!i")
 _NULL: Final = _LENGTH.pack(-1)
+_NOT_THE_STATEMENT: Final = frozenset({"08", "40", "53", "55", "57", "58"})
+"""Classes of errors that the next try may not meet: connections, races, resources, locks, operators, the system."""
 
 _FUNCTION: Final = """CREATE OR REPLACE FUNCTION {} (statements int[], parameters text[]) RETURNS void
     LANGUAGE plpgsql AS $replay$
@@ -38,7 +41,11 @@ _FUNCTION: Final = """CREATE OR REPLACE FUNCTION {} (statements int[], parameter
 
 
 class BatchFailed(Exception):  # noqa: N818
-    """The database refused a statement; nothing of the batch was stored."""
+    """The database refused a statement; nothing of the batch was stored. ``kind`` says why without quoting a value."""
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind or type(self).__name__
 
 
 class Batches:
@@ -52,23 +59,30 @@ class Batches:
         self._compiled = 0
         self._call = sql.SQL("SELECT {}($1, $2)").format(self._name).as_string(connection).encode()
 
+    def prepare(self, statements: Sequence[tuple[str, tuple[object, ...]]]) -> None:
+        """Make what `run` needs for these, so that undoing the run does not undo that. Raises `BatchFailed`."""
+        for text, params in statements:
+            if text not in self._numbers:
+                self._number(text, len(params))
+        self._compile()
+
     def run(self, statements: Sequence[tuple[str, tuple[object, ...]]]) -> None:
         """Run these statements (SQL with ``%s``, parameters) in their order, all or none. Raises `BatchFailed`."""
         if not statements:
             return
+        self.prepare(statements)
         dump = Transformer(self._connection).dump_sequence
         numbers: list[bytes] = []
         values: list[bytes] = []
         count = 0
         for text, params in statements:
-            number = self._numbers.get(text) or self._number(text, len(params))
-            numbers.append(_LENGTH.pack(4) + _LENGTH.pack(number))
+            numbers.append(_LENGTH.pack(4) + _LENGTH.pack(self._numbers[text]))
             count += len(params)
-            values += [
-                _NULL if value is None else _LENGTH.pack(len(value)) + bytes(value)
-                for value in dump(params, [PyFormat.TEXT] * len(params))
-            ]
-        self._compile()
+            try:
+                dumped = dump(params, [PyFormat.TEXT] * len(params))
+            except psycopg.Error as error:
+                raise BatchFailed("a parameter is nothing the database knows", type(error).__name__) from error
+            values += [_NULL if value is None else _LENGTH.pack(len(value)) + bytes(value) for value in dumped]
         # Straight to libpq: psycopg's own arrays would escape and copy every value once more.
         answer = self._connection.pgconn.exec_params(
             self._call,
@@ -78,20 +92,30 @@ class Batches:
         )
         if answer.status != ExecStatus.TUPLES_OK:
             # The message alone: the details quote values.
-            message = answer.error_field(DiagnosticField.MESSAGE_PRIMARY) or b"the connection was lost"
-            raise BatchFailed(message.decode(errors="replace"))
+            state = (answer.error_field(DiagnosticField.SQLSTATE) or b"").decode()
+            message = (answer.error_field(DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
+            if not state:
+                raise psycopg.OperationalError("the connection was lost")
+            if state[:2] in _NOT_THE_STATEMENT:
+                raise psycopg.OperationalError(message)
+            raise BatchFailed(message, _kind(state))
 
-    def _number(self, text: str, count: int) -> int:
+    def _number(self, text: str, count: int) -> None:
         pieces = [piece.replace("%%", "%") for piece in text.split("%s")]
         if len(pieces) != count + 1:
             raise BatchFailed(f"{len(pieces) - 1} placeholders for {count} parameters: {text}")
         branch = pieces[0]
-        for nth, (kind, piece) in enumerate(zip(self._types(pieces), pieces[1:], strict=True), start=1):
+        try:
+            types = self._types(pieces)
+        except psycopg.Error as error:
+            if self._connection.closed:
+                raise
+            raise BatchFailed(str(error.diag.message_primary), type(error).__name__) from error
+        for nth, (kind, piece) in enumerate(zip(types, pieces[1:], strict=True), start=1):
             branch += f"parameters[replay_nth + {nth}]::{kind}{piece}"
         number = len(self._branches) + 1
         self._branches.append(f"WHEN {number} THEN {branch}; replay_nth := replay_nth + {count};")
         self._numbers[text] = number
-        return number
 
     def _types(self, pieces: Sequence[str]) -> list[str]:
         """What the database takes the parameters of a statement for."""
@@ -110,6 +134,13 @@ class Batches:
             text = function.as_string(self._connection).replace("{}", "\n".join(self._branches))
             self._connection.execute(text.encode())
             self._compiled = len(self._branches)
+
+
+def _kind(state: str) -> str:
+    try:
+        return psycopg.errors.lookup(state).__name__
+    except KeyError:
+        return state
 
 
 def _array(kind: int, length: int, elements: Sequence[bytes]) -> bytes:

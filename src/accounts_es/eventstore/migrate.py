@@ -7,6 +7,7 @@ from typing import Final, LiteralString
 import psycopg
 from psycopg import sql
 
+from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.eventstore.connection import APP_ROLE, Conn
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.projection import Projection
@@ -15,6 +16,8 @@ MINIMUM_SERVER: Final = 150000
 UNFILLED: Final = -1
 """``rebuilt_to`` of a read model that misses what the log already holds."""
 _MIGRATION_LOCK: Final = 7017280570803617908
+_NEWER: Final = """SELECT 1 FROM log.accounts_events
+    WHERE topic = %s AND (convert_from(state, 'UTF8')::jsonb ->> 'v')::int > %s LIMIT 1"""
 
 
 class UnsuitableDatabase(Exception):  # noqa: N818
@@ -41,6 +44,7 @@ def migrate(connection: Conn, master: MasterKey, projections: Iterable[Projectio
         _role(connection)
         _log(connection)
         check_master_key(connection, master)
+        _shapes(connection)
         fresh = _read_models(connection, projections)
         _grants(connection)
     return fresh
@@ -99,6 +103,21 @@ def check_master_key(connection: Conn, master: MasterKey) -> None:
         master.verify(stored[0])
 
 
+def _shapes(connection: Conn) -> None:
+    """Refuse a log with events that only a later release can read, and note what this one writes."""
+    for topic, version in connection.execute("SELECT topic, version FROM log.shapes ORDER BY 1, 2").fetchall():
+        known = BY_TOPIC[topic].version if topic in BY_TOPIC else 0
+        if version > known and connection.execute(_NEWER, (topic, known)).fetchone():
+            raise UnsuitableDatabase(
+                f"the log holds events that a later release has written ({topic}, version {version}):"
+                " start that release again"
+            )
+    connection.cursor().executemany(
+        "INSERT INTO log.shapes (topic, version) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        [(topic, event.version) for topic, event in BY_TOPIC.items()],
+    )
+
+
 def _read_models(connection: Conn, projections: Iterable[Projection]) -> list[str]:
     head = connection.execute("SELECT coalesce(max(notification_id), 0) FROM log.accounts_events").fetchone()
     begun = head is not None and head[0] > 0
@@ -109,12 +128,16 @@ def _read_models(connection: Conn, projections: Iterable[Projection]) -> list[st
         connection.execute("SET LOCAL search_path = read, log")
         for table in projection.tables:
             connection.execute(sql.SQL("DROP TABLE IF EXISTS read.{}").format(sql.Identifier(table)))
+        for table in known.get(projection.name, ()):
+            connection.execute(sql.SQL("DROP TABLE IF EXISTS read_old.{}").format(sql.Identifier(table)))
         connection.execute(projection.ddl)
         connection.execute(
             """INSERT INTO log.read_models (name, tables, rebuilt_to) VALUES (%s, %s, %s)
-               ON CONFLICT (name) DO UPDATE SET tables = excluded.tables, rebuilt_to = excluded.rebuilt_to""",
+               ON CONFLICT (name) DO UPDATE SET tables = excluded.tables, rebuilt_to = excluded.rebuilt_to,
+                   kept_to = NULL, kept_since = NULL""",
             (projection.name, list(projection.tables), UNFILLED if begun else 0),
         )
+        connection.execute("DELETE FROM log.parked WHERE read_model = %s", (projection.name,))
     unfilled = connection.execute("SELECT name FROM log.read_models WHERE rebuilt_to = %s ORDER BY name", (UNFILLED,))
     return [name for (name,) in unfilled]
 
@@ -124,7 +147,7 @@ _GRANTS: Final[tuple[LiteralString, ...]] = (
     "GRANT SELECT, INSERT ON log.accounts_events, log.accounts_snapshots TO {role}",
     "GRANT SELECT, INSERT, DELETE ON log.subject_keys, log.claims TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON log.idempotency, log.outbox, log.limits TO {role}",
-    "GRANT SELECT ON log.key_check, log.migrations, log.read_models, log.ledger TO {role}",
+    "GRANT SELECT ON log.key_check, log.migrations, log.read_models, log.rebuild, log.parked, log.ledger TO {role}",
     "GRANT SELECT, INSERT, UPDATE ON log.ledger_tiles TO {role}",
     "GRANT SELECT, INSERT, UPDATE (kept) ON log.checkpoints TO {role}",
     "GRANT USAGE ON ALL SEQUENCES IN SCHEMA log TO {role}",
