@@ -273,7 +273,7 @@ def test_T37_a_database_of_a_later_release_is_refused_by_name(database: str, mas
         migrate(owner, master, projections.ALL)
 
 
-@pytest.mark.parametrize(("topic", "version"), [("account.levitated", 1), ("account.labels_replaced", 9)])
+@pytest.mark.parametrize(("topic", "version"), [("account.levitated", 1), ("account.label_added", 9)])
 def test_T37_a_log_with_events_of_a_later_release_is_refused_by_name_once_there_are_any(
     database: str, master: MasterKey, topic: str, version: int
 ) -> None:
