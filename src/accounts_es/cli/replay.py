@@ -102,9 +102,7 @@ def replay(
         ) as error:
             raise Trouble(str(error)) from None
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName):
-            raise Trouble(
-                "there is no log in this database, or none of this release: start the server on it once"
-            ) from None
+            raise Trouble("there is no log in this database, or none of this release: start the server on it") from None
         except psycopg.Error as error:
             raise Trouble(f"the database says: {str(error).splitlines()[0]}") from None
 
