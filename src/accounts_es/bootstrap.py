@@ -27,7 +27,7 @@ from accounts_es.eventstore.ledger.note import public_key
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.migrate import migrate
 from accounts_es.eventstore.rebuild import fill
-from accounts_es.http import pages
+from accounts_es.http import metrics, pages
 from accounts_es.http.api import Api
 from accounts_es.http.context import Services
 from accounts_es.http.idempotency import KEPT
@@ -182,6 +182,7 @@ def application(parts: ServerParts) -> Server:
     async def lifespan(server: Server) -> AsyncGenerator[None]:
         async with running_services(parts) as services:
             server.answer_with(Api(services, OPERATIONS))
+            server.router.routes.append(metrics.route(services))
             # What lives as long as the process need not be looked at again; requests leave no cycles behind.
             gc.freeze()
             gc.set_threshold(*_COLLECT)

@@ -126,6 +126,8 @@ class Settings(BaseSettings):
     """Where signed checkpoints are posted as well, besides the folder ``checkpoints`` of ``data``."""
     refusals_recorded: int = Field(default=300, ge=1)
     """Refusals of one kind that are recorded one by one for each project, minute and worker; more are counted."""
+    metrics_token: SecretStr | None = Field(default=None, min_length=16)
+    """Who may read ``/metrics`` sends it as a bearer token. Without it there are none."""
     log_level: str = "INFO"
 
     @property

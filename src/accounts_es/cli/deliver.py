@@ -20,6 +20,7 @@ from accounts_es.cli.console import Trouble, read_settings
 from accounts_es.cli.database import open_tool
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.reactors.checkpoints import sinks
+from accounts_es.reactors.kept_tables import keep_up
 from accounts_es.reactors.ledger import Ledger
 from accounts_es.reactors.outbox import Outbox
 from accounts_es.reactors.projects import projects
@@ -70,7 +71,7 @@ def announce(settings: Settings) -> None:
 
 async def _deliver(settings: Settings, conninfo: str, master: MasterKey) -> None:
     outbox = Outbox(conninfo, master, transports(settings, projects(conninfo, master)))
-    working = [asyncio.create_task(outbox.run())]
+    working = [asyncio.create_task(outbox.run()), asyncio.create_task(keep_up(conninfo, master))]
     ledger_key = load_key("ledger", settings.data, os.environ)
     if ledger_key is not None:
         ledger = Ledger(conninfo, ledger_key, sinks(settings), settings.checkpoint_seconds)

@@ -98,6 +98,10 @@ class GeneralPhoneDisabled(Refusal, status=503):
     """Text messages cannot be sent: no SMS provider is configured."""
 
 
+class HealthProjectionsBehind(Refusal, status=503):
+    """Something that follows the log is behind, or stands still."""
+
+
 class ProjectNotFound(Refusal, status=404):
     """Project with the requested ID could not be found."""
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from psycopg import sql
 
-from accounts_es.eventstore.connection import Conn
+from accounts_es.eventstore.connection import Conn, connect_sync
 from accounts_es.eventstore.gate import StreamsParked
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.projection import Projection
@@ -93,6 +93,9 @@ def forget(conninfo: str, master: MasterKey, projections: Sequence[Projection]) 
 
 def follow(conninfo: str, master: MasterKey, projections: Sequence[Projection]) -> None:
     """Bring the replaced tables up to date; streams that stand still there are left alone. Raises as `roll_back`."""
+    with connect_sync(conninfo, as_app=False) as connection:
+        if not kept(connection, projections):
+            return
     with alone(conninfo, master) as connection:
         for each, projection in _paired(kept(connection, projections), projections):
             shadow = _shadow(connection, master, projection, BATCH, None)

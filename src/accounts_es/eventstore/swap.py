@@ -18,6 +18,8 @@ from accounts_es.eventstore.projection import Projection
 KEPT: Final = "read_old"
 """The schema of the tables that were replaced."""
 _PATIENCE: Final = "300ms"
+_TURN: Final = "3s"
+"""How long to wait for another: that is long enough for whoever brings replaced tables up to date."""
 _ATTEMPTS: Final = 100
 _PAUSE: Final = 0.05
 _ASIDE: Final = "read_swap"
@@ -49,9 +51,11 @@ def alone(conninfo: str, master: MasterKey) -> Generator[Conn]:
             "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0"
         )
         check_master_key(connection, master)
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_REBUILD_LOCK,)).fetchone()
-        if row is None or not row[0]:
-            raise RebuildRunning
+        try:
+            connection.execute(f"SET lock_timeout = '{_TURN}'; SELECT pg_advisory_lock({_REBUILD_LOCK})".encode())
+        except psycopg.errors.LockNotAvailable:
+            raise RebuildRunning from None
+        connection.execute("SET lock_timeout = 0")
         try:
             yield connection
         finally:

@@ -56,6 +56,7 @@ ALL_KEY_SCOPES: Final = (
     "resources.write",
     "access.read",
     "audit.read",
+    "projections.read",
     "health.read",
 )
 """The scopes a key can be given. ``policies.*`` is the old name of ``project.policies.*``."""

@@ -16,7 +16,7 @@ from accounts_es.http.models.accounts import (
 )
 from accounts_es.http.models.audit import AuditCheckpoint, AuditConsistency, AuditKey, AuditProof
 from accounts_es.http.models.dates import date
-from accounts_es.http.models.health import HealthStatus, HealthVersion
+from accounts_es.http.models.health import HealthProjection, HealthProjections, HealthStatus, HealthVersion, projection
 from accounts_es.http.models.logs import NAMES, TOPICS, Log, LogList, log
 from accounts_es.http.models.sessions import Session, SessionList, session
 from accounts_es.http.models.teams import (
@@ -43,6 +43,8 @@ __all__ = [
     "AuditProof",
     "Decision",
     "Decisions",
+    "HealthProjection",
+    "HealthProjections",
     "HealthStatus",
     "HealthVersion",
     "Log",
@@ -66,6 +68,7 @@ __all__ = [
     "log",
     "membership",
     "prefs",
+    "projection",
     "resource",
     "session",
     "target",
