@@ -59,6 +59,7 @@ OURS = {
     "resource_already_exists": 409,
     "general_service_unavailable": 503,
     "general_idempotency_key_reused": 409,
+    "health_projections_behind": 503,
 }
 
 # Every other status reaches the client as 500 (contract, beginning of 5).

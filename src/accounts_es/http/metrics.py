@@ -5,7 +5,7 @@ Not an operation: it is about the server and not about a project, so its key is 
 
 import hmac
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import psycopg
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 PATH: Final = "/metrics"
 _TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-_SERIES: Final = (
+_SERIES: Final[tuple[tuple[str, str, Callable[[Standing], float]], ...]] = (
     ("up", "Whether it keeps up with the log, and nothing of it stands still.", lambda each: int(each.passes)),
     ("position", "The last event taken in.", lambda each: each.position),
     ("lag_events", "Events (of the outbox: messages) that wait, counted up to 10000.", lambda each: each.lag),
