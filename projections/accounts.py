@@ -164,6 +164,12 @@ def password_changed(tx: Tx, recorded: Recorded[events.PasswordChanged]) -> None
     )
 
 
+@projection.on(events.PasswordRevoked)
+def password_revoked(tx: Tx, recorded: Recorded[events.PasswordRevoked]) -> None:
+    """No password, as if there never was one."""
+    _change(tx, recorded, "password_hash = NULL, password_updated_at = NULL")
+
+
 @projection.on(events.PasswordRehashed)
 def password_rehashed(tx: Tx, recorded: Recorded[events.PasswordRehashed]) -> None:
     """The same password, hashed otherwise."""

@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     tell_unknown: bool = False
     """Whether recovery says that nobody has an address (404, as Appwrite does) instead of answering alike. API keys are
     always told."""
+    trust_unverified: bool = False
+    """Whether somebody who is let in by a mail for the first time shares the account with whoever made it before (as in
+    Appwrite), instead of having it alone."""
     private_sign_up: bool = False
     """Whether signing up with somebody's address looks as if it had worked, instead of being refused (409, as Appwrite
     does): then nobody learns who has an account."""

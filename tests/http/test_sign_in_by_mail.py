@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from accounts_es.adapters.ids import wire_id
 from accounts_es.domain.account import commands
 from accounts_es.domain.account.events import TokenPurpose
 from tests.http.calls import PAGE
 from tests.support.answers import ok, refusal
-from tests.support.running import PASSWORD, Person, World, an_email
-from tests.support.server import Client
+from tests.support.running import PASSWORD, Person, World, a_phone, an_email
+from tests.support.server import Client, Server
 
 INVALID = (401, "user_invalid_token")
 
@@ -232,3 +233,49 @@ def test_mail_is_in_the_readers_language(world: World) -> None:
     client = world.server.client(x_appwrite_locale="de")
     asked(client, "/account/tokens/email", email)
     assert "Hallo" in world.mailbox.mail(email).text
+
+
+def made_before(world: World) -> Person:
+    """Somebody who signed up with another's address, linked what opens the account, and stays signed in."""
+    mallory = world.person()
+    number = a_phone()
+    ok(mallory.ask("PATCH", "/account/phone", phone=number, password=PASSWORD))
+    world.decide(
+        mallory.account_id, commands.link_identity, identity_id=wire_id(), provider="github", provider_uid=wire_id()
+    )
+    return mallory
+
+
+@every_way
+def test_who_made_the_account_in_another_s_name_is_out_once_the_owner_comes(
+    world: World, guest: Client, path: str
+) -> None:
+    mallory = made_before(world)
+    token = asked(guest, path, mallory.email)
+    letter = world.mailbox.mail(mallory.email)
+    secret = letter.parameters["secret"] if path.endswith("magic-url") else letter.code
+    ok(redeemed(guest, token["userId"], secret))
+    me = ok(guest.ask("GET", "/account"))
+    assert (me["$id"], me["emailVerification"], me["passwordUpdate"]) == (mallory.account_id, True, "")
+    assert (me["phone"], [each["identifier"] for each in me["targets"]]) == ("", [mallory.email])
+    assert ok(guest.ask("GET", "/account/identities"))["total"] == 0
+    assert ok(guest.ask("GET", "/account/sessions"))["total"] == 1
+
+    assert mallory.ask("GET", "/account").status_code == 401
+    again = {"email": mallory.email, "password": PASSWORD}
+    refused = world.server.client().ask("POST", "/account/sessions/email", **again)
+    assert refusal(refused) == (401, "user_invalid_credentials")
+    ok(guest.ask("PATCH", "/account/password", password="the owner's own"))
+    ok(world.server.client().ask("POST", "/account/sessions/email", email=mallory.email, password="the owner's own"))
+
+
+def test_a_server_may_share_the_account_as_appwrite_does(
+    world: World, guest: Client, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    mallory = made_before(world)
+    token = asked(guest, "/account/tokens/email", mallory.email)
+    code = world.mailbox.mail(mallory.email).code
+    folder = tmp_path_factory.mktemp("sharing") / "data"
+    with Server(folder, database_url=world.conninfo, ACCOUNTS_TRUST_UNVERIFIED="on") as server:
+        ok(redeemed(server.client(), token["userId"], code))
+    assert ok(mallory.ask("GET", "/account"))["emailVerification"] is True

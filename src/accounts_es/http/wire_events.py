@@ -130,6 +130,7 @@ _UPDATES: Final[Mapping[type[Event], str]] = {
     account.EmailChanged: "email",
     account.PhoneChanged: "phone",
     account.PasswordChanged: "password",
+    account.PasswordRevoked: "password",
     account.AccountBlocked: "status",
     account.AccountUnblocked: "status",
     account.LabelAdded: "labels",

@@ -184,6 +184,8 @@ def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:  # n
                 passwords=kept[-MAX_PASSWORDS_KEPT:],
                 password_chosen=True,
             )
+        case events.PasswordRevoked():
+            return replace(account, password_hash=None, passwords=(), password_chosen=False)
         case events.PasswordRehashed():
             if event.password_hash is None:
                 return replace(account, password_hash=None)

@@ -50,6 +50,10 @@ class PasswordChanged(Event, topic="account.password_changed"):
     password_hash: Personal[str | None]
 
 
+class PasswordRevoked(Event, topic="account.password_revoked"):
+    """The password somebody chose before the address was proved opens nothing; the owner chooses one without it."""
+
+
 class PasswordRehashed(Event, topic="account.password_rehashed"):
     """The same password under a stronger hash, after a sign-in that showed it."""
 
@@ -311,6 +315,7 @@ AccountEvent: TypeAlias = (
     | EmailChanged
     | PhoneChanged
     | PasswordChanged
+    | PasswordRevoked
     | PasswordRehashed
     | AccountBlocked
     | AccountUnblocked

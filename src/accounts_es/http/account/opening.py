@@ -9,6 +9,16 @@ from accounts_es.adapters import countries
 from accounts_es.adapters.ids import session_secret, wire_id
 from accounts_es.domain.account import ACCOUNT
 from accounts_es.domain.account.aggregate import Session
+from accounts_es.domain.account.events import (
+    AuthenticatorRemoved,
+    IdentityRemoved,
+    MfaSwitchedOff,
+    PasswordRevoked,
+    PhoneChanged,
+    RecoveryCodesGenerated,
+    SessionDeleted,
+    TargetRemoved,
+)
 from accounts_es.http import models, notices
 from accounts_es.http.context import Context
 from projections import sessions
@@ -17,6 +27,17 @@ from projections.sessions import SessionRow
 
 _OURS: Final = frozenset({"email", "anonymous", "magic-url", "phone", "token", "server"})
 """Session providers that hand out no tokens: this server itself."""
+EVICTING: Final = (
+    PasswordRevoked,
+    SessionDeleted,
+    IdentityRemoved,
+    PhoneChanged,
+    TargetRemoved,
+    MfaSwitchedOff,
+    AuthenticatorRemoved,
+    RecoveryCodesGenerated,
+)
+"""What is recorded besides when somebody is let in by a mail for the first time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.commands.tokens import token_of
 from accounts_es.domain.account.events import (
     PasswordChanged,
-    SessionDeleted,
     TokenIssued,
     TokenPurpose,
     TokenRedeemed,
@@ -21,6 +20,7 @@ from accounts_es.domain.errors import (
     UserNotFound,
 )
 from accounts_es.http import notices, redirects
+from accounts_es.http.account.opening import EVICTING
 from accounts_es.http.account.tokens import CODE_LIFE, LINK_LIFE, Issue, issue
 from accounts_es.http.context import Context
 from accounts_es.http.holders import holder, strangers_id, tells
@@ -31,7 +31,7 @@ from accounts_es.http.rules import Email, Flag, Id, Password, Text, Url
 from projections import accounts
 from projections.accounts import AccountRow
 
-RECOVERING = (TokenRedeemed, PasswordChanged, VerifiedEmail, SessionDeleted)
+RECOVERING = (TokenRedeemed, PasswordChanged, VerifiedEmail, *EVICTING)
 
 
 @operation(
@@ -168,6 +168,7 @@ async def _recover(ctx: Context, purpose: TokenPurpose, user_id: str, secret: st
             history=history,
             history_length=policies.password_history.total,
             end_sessions=policies.session_invalidation.enabled,
+            evict=not ctx.services.settings.trust_unverified,
         )
     except UserInvalidToken:
         await ctx.refuse_sign_in(purpose, "invalid_token", user_id, account)

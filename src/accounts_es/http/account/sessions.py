@@ -123,7 +123,7 @@ async def create_anonymous_session(ctx: Context) -> models.Session:
     return await opening.answer(ctx, stream, account_id, new)
 
 
-REDEEMING = (TokenRedeemed, VerifiedEmail, VerifiedPhone, SessionCreated, SessionDeleted)
+REDEEMING = (TokenRedeemed, VerifiedEmail, VerifiedPhone, SessionCreated, *opening.EVICTING)
 
 
 @operation(
@@ -238,6 +238,7 @@ async def _redeem_for(
         expires_at=new.expires_at,
         identity_id=identity_id,
         limit=new.limit,
+        evict=not ctx.services.settings.trust_unverified,
     )
     return await opening.answer(ctx, account.stream, account.account_id, new)
 

@@ -26,6 +26,7 @@ NAMES: Final[Mapping[type[Event], str | None]] = {
     events.EmailChanged: "user.update",
     events.PhoneChanged: "user.update",
     events.PasswordChanged: "user.update",
+    events.PasswordRevoked: "user.update",
     events.NameChanged: "user.update",
     events.PrefsUpdated: "user.update",
     events.LabelAdded: "user.update",

@@ -10,7 +10,6 @@ from accounts_es.domain.account import commands as account_commands
 from accounts_es.domain.account.events import (
     AccountEvent,
     SessionCreated,
-    SessionDeleted,
     SignedUp,
     TargetAdded,
     VerifiedEmail,
@@ -218,7 +217,7 @@ def _digest(ctx: Context, team: TeamRow, way: Way, address: str, secret: str) ->
     id="teams.updateMembershipStatus",
     scope="public",
     returns=models.Membership,
-    emits=(MemberJoined, VerifiedEmail, VerifiedPhone, SessionCreated, SessionDeleted),
+    emits=(MemberJoined, VerifiedEmail, VerifiedPhone, SessionCreated, *opening.EVICTING),
     raises=(
         MembershipNotFound,
         TeamNotFound,
@@ -294,6 +293,7 @@ async def _accept(ctx: Context, acting: Acting, way: Way, address: str, secret: 
             secret_hash=fingerprint(new.secret) if new is not None else "",
             expires_at=new.expires_at if new is not None else None,
             limit=new.limit if new is not None else 0,
+            evict=not ctx.services.settings.trust_unverified,
         ),
     )
     if new is not None:

@@ -35,7 +35,7 @@ def change_email(
     yield from _owner_shows_password(account, checked_password_hash, new_password_hash, by_owner=by_owner)
     if email != account.email:
         yield EmailChanged(email=email)
-        yield from _move_target(account, "email", account.email, email, target_id)
+        yield from move_target(account, "email", account.email, email, target_id)
 
 
 def change_phone(
@@ -52,7 +52,7 @@ def change_phone(
     yield from _owner_shows_password(account, checked_password_hash, new_password_hash, by_owner=by_owner)
     if phone != account.phone:
         yield PhoneChanged(phone=phone)
-        yield from _move_target(account, "sms", account.phone, phone, target_id)
+        yield from move_target(account, "sms", account.phone, phone, target_id)
 
 
 def change_password(
@@ -117,9 +117,10 @@ def _owner_shows_password(
         yield PasswordChanged(password_hash=new_hash)
 
 
-def _move_target(
+def move_target(
     account: Account, provider_type: str, before: str | None, after: str | None, target_id: str
 ) -> Iterator[AccountEvent]:
+    """Let the target of an address follow it."""
     mine = [each for each in account.targets if each.provider_type == provider_type and each.identifier == before]
     if after is None:
         for target in mine:

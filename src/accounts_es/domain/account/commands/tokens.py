@@ -1,12 +1,14 @@
 """One-time secrets: issued, and redeemed once."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from accounts_es.domain.account.aggregate import SENT_TO, Account, Token
 from accounts_es.domain.account.commands.credentials import end_other_sessions, new_password
 from accounts_es.domain.account.commands.guards import ensure_exists
+from accounts_es.domain.account.commands.proof import is_taken_over, prove_email
 from accounts_es.domain.account.commands.sessions import PROVIDER_FACTORS, create_session
 from accounts_es.domain.account.events import (
     AccountEvent,
@@ -116,8 +118,11 @@ def sign_in_with_token(
     expires_at: datetime,
     identity_id: str | None = None,
     limit: int = MAX_SESSIONS,
+    evict: bool = True,
 ) -> Iterator[AccountEvent]:
     """Redeem a token for a session; that of an OAuth2 sign-in with the identity it was issued for, and only so.
+
+    ``evict`` as in `prove_email`.
 
     Raises `UserInvalidToken`, and `UserBlocked` although the token is right.
     """
@@ -127,9 +132,11 @@ def sign_in_with_token(
     purposes: tuple[TokenPurpose, ...] = ("oauth2",) if identity is not None else tuple(SIGN_IN)
     token = token_of(account, purposes=purposes, secret_hash=secret_hash, now=now)
     way = SIGN_IN[token.purpose] if identity is None else TokenSignIn(identity.provider, PROVIDER_FACTORS)
+    by_mail = way.factors == ("email",)
+    alone = by_mail and evict and is_taken_over(account)
     opened = tuple(
         create_session(
-            account,
+            replace(account, sessions={}) if alone else account,
             session_id=session_id,
             secret_hash=session_secret_hash,
             provider=way.provider,
@@ -143,8 +150,8 @@ def sign_in_with_token(
         )
     )
     yield TokenRedeemed(token_id=token.token_id)
-    if way.factors == ("email",) and not account.email_verified:
-        yield VerifiedEmail()
+    if by_mail:
+        yield from prove_email(account, evict=evict)
     if way.factors == ("phone",) and not account.phone_verified:
         yield VerifiedPhone()
     yield from opened
@@ -180,18 +187,18 @@ def recover_password(
     history: tuple[str, ...] = (),
     history_length: int = 0,
     end_sessions: bool = True,
+    evict: bool = True,
 ) -> Iterator[AccountEvent]:
     """Redeem a recovery token for another password (contract: account, 2.10).
 
     Raises `UserInvalidToken`, and `PasswordRecentlyUsed` without spending the token. Second factors stay as they are
-    (ASVS V6.4.3).
+    (ASVS V6.4.3). ``evict`` as in `prove_email`.
     """
     ensure_exists(account)
     token = token_of(account, purposes=(purpose,), secret_hash=secret_hash, now=now)
     changed = tuple(new_password(account, password_hash=password_hash, history=history, history_length=history_length))
     yield TokenRedeemed(token_id=token.token_id)
+    yield from prove_email(account, evict=evict, end_sessions=end_sessions)
     yield from changed
-    if not account.email_verified:
-        yield VerifiedEmail()
-    if end_sessions:
+    if end_sessions and not (evict and is_taken_over(account)):
         yield from end_other_sessions(account, None)
