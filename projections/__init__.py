@@ -3,7 +3,7 @@
 from typing import Final
 
 from accounts_es.eventstore.projection import Projection
-from projections import accounts, api_keys, identities, projects, resources, sessions, teams
+from projections import accounts, api_keys, identities, projects, resources, sessions, teams, webhooks
 
 ALL: Final[tuple[Projection, ...]] = (
     projects.projection,
@@ -13,4 +13,5 @@ ALL: Final[tuple[Projection, ...]] = (
     identities.projection,
     teams.projection,
     resources.projection,
+    webhooks.projection,
 )

@@ -40,6 +40,7 @@ from accounts_es.http.rules import (
     Texts,
     Url,
 )
+from accounts_es.http.webhooks.rules import EventName, HttpUrl, Place
 from tests.http import settled
 from tests.support.issuer import google
 from tests.support.running import PASSWORD, Person, World, a_phone, an_email, signed_event
@@ -84,6 +85,9 @@ class Call:
 
 Prepare = Callable[[World, Person, Call], None]
 
+SETTLING: Final = ("project", "webhooks")
+"""Services of operations that change a project's settings."""
+
 PAGE: Final = "http://localhost:3000/landing?from=mail"
 """A page that may call every project."""
 
@@ -107,6 +111,12 @@ def good(rule: Rule) -> Any:
             return "Bw=="
         case Choice():
             return rule.words[0]
+        case HttpUrl():
+            return f"http://localhost:1/{token_hex(4)}"
+        case EventName():
+            return "users.*.create"
+        case Place():
+            return 0
         case Url():
             return PAGE
         case Flag():
@@ -143,10 +153,10 @@ def good(rule: Rule) -> Any:
 
 def ready(world: World, operation: Operation) -> Call:
     """A call that must succeed: somebody fresh, who may do this, and nothing missing."""
-    person = world.bystander if operation.group == "project" else world.person()
+    person = world.bystander if operation.group in SETTLING else world.person()
     if operation.group == "account" and not GUEST_SCOPES & set(operation.scopes):
         client = person.client
-    elif operation.group == "project":
+    elif operation.group in SETTLING:
         client = world.settling
     elif operation.for_servers:
         client = world.server.operator()

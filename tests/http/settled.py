@@ -88,6 +88,13 @@ def _has_smtp(world: World, _person: Person, call: "Call") -> None:
         call.path["templateId"] = "recovery"
 
 
+def _has_webhook(world: World, _person: Person, call: "Call") -> None:
+    fields = {"url": "http://localhost:1/hook", "events": ["users.*"], "enabled": False}
+    made = world.settling.ask("POST", "/webhooks", webhookId="unique()", name="For a test", **fields)
+    assert made.status_code == 201, made.text
+    call.path["webhookId"] = made.json()["$id"]
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
     **dict.fromkeys(("project.getKey", "project.updateKey", "project.deleteKey"), _has_key),
     **{
@@ -99,6 +106,9 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     **dict.fromkeys(("project.getMockPhone", "project.updateMockPhone", "project.deleteMockPhone"), _has_mock_phone),
     "project.updateAuthMethod": _method,
     "project.updateLabels": _labels,
+    **dict.fromkeys(
+        ("webhooks.get", "webhooks.update", "webhooks.delete", "webhooks.updateSecret", "webhooks.rewind"), _has_webhook
+    ),
     "project.getPolicy": _policy,
     "project.updateSMTP": _no_server,
     **dict.fromkeys(("project.createSMTPTest", "project.updateEmailTemplate", "project.getEmailTemplate"), _has_smtp),

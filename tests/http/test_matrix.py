@@ -40,6 +40,7 @@ from accounts_es.http.rules import (
     Url,
 )
 from accounts_es.http.table import OPERATIONS
+from accounts_es.http.webhooks.rules import EventName, HttpUrl, Place
 from tests.http.calls import MUST_BE_RIGHT, PAGE, good, ready
 from tests.support.running import World
 from tests.support.server import Client
@@ -205,7 +206,7 @@ def of_another_type(rule: Rule) -> list[Any]:
             taken = set() if rule.names else {dict}
         case Prefs():
             taken = {dict}
-        case Number():
+        case Number() | Place():
             taken = {int}
         case _:
             taken = {str}
@@ -277,6 +278,13 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:  # noqa: PLR0915 - one ca
         case Choice():
             folded = [word.upper() for word in rule.words] if rule.folded else []
             return [*rule.words, *folded], ["", "other", f" {rule.words[0]}"]
+        case HttpUrl():
+            url = f"http://localhost:1/{token_hex(4)}"
+            return [url, url.ljust(2048, "a")], [url.ljust(2049, "a"), "localhost", "http:", "ftp://localhost"]
+        case EventName():
+            return ["users.*", "teams.*.update"], ["users", "", "a" * 257]
+        case Place():
+            return [0, "2026-01-01T00:00:00Z"], [-1, 2**63, "tomorrow"]
         case Url():
             within = [PAGE, f"{PAGE}&to={'a' * (2048 - len(PAGE) - 4)}", "http://127.0.0.1/", "http://[::1]:3000/#end"]
             elsewhere = ["http://127.0.0.2/", "https://localhost.example.com/", "http://[0:0:0:0:0:0:0:1]/", "tauri:/x"]

@@ -178,8 +178,17 @@ CONTRACT = {
     "project.getMockPhone": "GET /project/mock-phones/{number}",
     "project.updateMockPhone": "PUT /project/mock-phones/{number}",
     "project.deleteMockPhone": "DELETE /project/mock-phones/{number}",
+    "webhooks.list": "GET /webhooks",
+    "webhooks.create": "POST /webhooks",
+    "webhooks.get": "GET /webhooks/{webhookId}",
+    "webhooks.update": "PUT /webhooks/{webhookId}",
+    "webhooks.delete": "DELETE /webhooks/{webhookId}",
+    "webhooks.updateSecret": "PATCH /webhooks/{webhookId}/secret",
 }
 """What the official SDKs call: the method's name, the HTTP method and the path."""
+
+OURS = {"webhooks.rewind"}
+"""What no SDK calls although it has the service."""
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.id)
 
@@ -212,7 +221,7 @@ def test_the_table_holds_every_operation_once() -> None:
 
 @every_operation
 def test_the_path_is_the_one_the_sdks_call(operation: Operation) -> None:
-    if operation.group in {"account", "users", "teams", "project"}:
+    if operation.group in {"account", "users", "teams", "project", "webhooks"} and operation.id not in OURS:
         assert CONTRACT[operation.id] == f"{operation.method} {operation.paths[0]}"
 
 

@@ -172,6 +172,34 @@ email_template_changed = project.EmailTemplateChanged(
     reply_to_name="Die Theke",
     reply_to_email="theke@example.org",
 )
+webhook_added = project.WebhookAdded(
+    webhook_id="crm",
+    name="The CRM",
+    url="https://crm.example.org/hook?token=their-token",
+    events=("users.*", "teams.*.memberships.*.create"),
+    secret="their-webhook-secret",
+    position=41,
+    enabled=True,
+    tls=True,
+    auth_username="accounts",
+    auth_password="their-webhook-password",
+    format="appwrite",
+)
+webhook_changed = project.WebhookChanged(
+    webhook_id="crm",
+    name="The new CRM",
+    url="https://crm.example.com/hook",
+    events=("users.*.create",),
+    enabled=False,
+    tls=False,
+    auth_username="accounts",
+    auth_password="their-other-password",
+    format="cloudevents-structured",
+)
+webhook_secret_rotated = project.WebhookSecretRotated(webhook_id="crm", secret="their-next-webhook-secret")
+webhook_rewound = project.WebhookRewound(webhook_id="crm", position=7)
+webhook_disabled = project.WebhookDisabled(webhook_id="crm", attempts=10)
+webhook_removed = project.WebhookRemoved(webhook_id="crm")
 
 # Resource -------------------------------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ OURS = {
     "audit_checkpoint_not_found": 404,
     "resource_not_found": 404,
     "resource_already_exists": 409,
+    "webhook_position_invalid": 400,
     "general_service_unavailable": 503,
     "general_idempotency_key_reused": 409,
     "health_projections_behind": 503,

@@ -330,6 +330,18 @@ class MockNumberLimitExceeded(Refusal):
     """The project has as many mock phones as it may."""
 
 
+class WebhookNotFound(Refusal, status=404):
+    """Webhook with the requested ID could not be found."""
+
+
+class WebhookAlreadyExists(Refusal, status=409):
+    """A webhook with this ID exists already."""
+
+
+class WebhookPositionInvalid(Refusal):
+    """The log has no such position yet, or nothing happened before that time."""
+
+
 class TeamNotFound(Refusal, status=404):
     """Team with the requested ID could not be found."""
 

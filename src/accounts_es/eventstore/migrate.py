@@ -146,7 +146,7 @@ _GRANTS: Final[tuple[LiteralString, ...]] = (
     "GRANT USAGE ON SCHEMA log, read TO {role}",
     "GRANT SELECT, INSERT ON log.accounts_events, log.accounts_snapshots TO {role}",
     "GRANT SELECT, INSERT, DELETE ON log.subject_keys, log.claims TO {role}",
-    "GRANT SELECT, INSERT, UPDATE, DELETE ON log.idempotency, log.outbox, log.limits TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON log.idempotency, log.outbox, log.limits, log.webhook_progress TO {role}",
     "GRANT SELECT ON log.key_check, log.migrations, log.read_models, log.rebuild, log.parked, log.ledger TO {role}",
     "GRANT SELECT, INSERT, UPDATE ON log.ledger_tiles TO {role}",
     "GRANT SELECT, INSERT, UPDATE (kept) ON log.checkpoints TO {role}",

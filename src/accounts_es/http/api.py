@@ -52,6 +52,7 @@ from accounts_es.domain.errors import (
     UserSessionNotFound,
     UserTargetNotFound,
     UserUnauthorized,
+    WebhookNotFound,
 )
 from accounts_es.domain.project import PROJECT
 from accounts_es.domain.project.commands import note_key_use
@@ -98,6 +99,7 @@ DENIALS: Final = (
     GeneralUnauthorizedScope,
     KeyCreationDenied,
     KeyNotFound,
+    WebhookNotFound,
     PlatformNotFound,
     MembershipNotFound,
     ProjectIdMissing,

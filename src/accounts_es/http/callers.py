@@ -52,6 +52,8 @@ ALL_KEY_SCOPES: Final = (
     "mocks.write",
     "templates.read",
     "templates.write",
+    "webhooks.read",
+    "webhooks.write",
     "resources.read",
     "resources.write",
     "access.read",

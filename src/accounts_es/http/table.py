@@ -35,6 +35,7 @@ from accounts_es.http.users import sessions as user_sessions
 from accounts_es.http.users import targets as user_targets
 from accounts_es.http.users import tokens as user_tokens
 from accounts_es.http.users import users
+from accounts_es.http.webhooks import webhooks
 
 MODULES: Final = (
     health,
@@ -74,6 +75,7 @@ MODULES: Final = (
     mock_phones,
     providers,
     mail,
+    webhooks,
     resources,
     evaluations,
     forward,

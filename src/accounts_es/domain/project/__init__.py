@@ -1,6 +1,6 @@
 """A project: the space its accounts, teams, keys and platforms live in."""
 
-from accounts_es.domain.project.aggregate import PROJECT, ApiKey, MockPhone, Platform, Project, Provider
+from accounts_es.domain.project.aggregate import PROJECT, ApiKey, MockPhone, Platform, Project, Provider, Webhook
 from accounts_es.domain.project.grants import Grant
 from accounts_es.domain.project.policies import AUTH_METHODS, AuthMethod, Policies
 
@@ -15,4 +15,5 @@ __all__ = [
     "Policies",
     "Project",
     "Provider",
+    "Webhook",
 ]

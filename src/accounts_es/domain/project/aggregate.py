@@ -29,6 +29,13 @@ from accounts_es.domain.project.events import (
     ProviderConfigured,
     SmtpConfigured,
     SmtpTested,
+    WebhookAdded,
+    WebhookChanged,
+    WebhookDisabled,
+    WebhookFormat,
+    WebhookRemoved,
+    WebhookRewound,
+    WebhookSecretRotated,
 )
 from accounts_es.domain.project.policies import Policies
 
@@ -80,6 +87,22 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is told of what, and how."""
+
+    webhook_id: str
+    name: str
+    url: str
+    events: tuple[str, ...]
+    secret: str
+    enabled: bool
+    tls: bool
+    auth_username: str
+    auth_password: str
+    format: WebhookFormat
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """What is true of a project after its events."""
 
@@ -100,6 +123,7 @@ class Project:
         default_factory=dict[tuple[str, str], EmailTemplateChanged]
     )
     """By kind of mail and language."""
+    webhooks: Mapping[str, Webhook] = field(default_factory=dict[str, Webhook])
 
 
 V = TypeVar("V")
@@ -116,7 +140,7 @@ def _with(known: Mapping[str, V], key: str, change: Callable[[V], V]) -> Mapping
 def evolve(project: Project, event: ProjectEvent, at: datetime) -> Project:
     """The project after one more fact."""
     match event:
-        case ApiKeyUsed() | SmtpTested():
+        case ApiKeyUsed() | SmtpTested() | WebhookRewound() | WebhookDisabled():
             return _evolve(project, event, at)
         case _:
             return replace(_evolve(project, event, at), updated_at=at)
@@ -181,6 +205,22 @@ def _evolve(project: Project, event: ProjectEvent, at: datetime) -> Project:
             return project
         case EmailTemplateChanged():
             return replace(project, templates={**project.templates, (event.template, event.locale): event})
+        case WebhookAdded():
+            webhook = Webhook(**event.model_dump(exclude={"position"}))
+            return replace(project, webhooks={**project.webhooks, event.webhook_id: webhook})
+        case WebhookChanged() | WebhookSecretRotated():
+            said = event.model_dump()
+            return replace(
+                project, webhooks=_with(project.webhooks, event.webhook_id, lambda known: replace(known, **said))
+            )
+        case WebhookDisabled():
+            return replace(
+                project, webhooks=_with(project.webhooks, event.webhook_id, lambda known: replace(known, enabled=False))
+            )
+        case WebhookRewound():
+            return project
+        case WebhookRemoved():
+            return replace(project, webhooks=_without(project.webhooks, event.webhook_id))
         case _:
             assert_never(event)
 

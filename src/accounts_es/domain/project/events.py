@@ -9,6 +9,8 @@ from accounts_es.domain.event import Event, JSONObject, Personal, Upcaster
 PlatformKind: TypeAlias = Literal["web", "apple", "android", "windows", "linux"]
 SmtpSecurity: TypeAlias = Literal["", "tls", "ssl"]
 """Nothing, a connection that turns to TLS (STARTTLS), or TLS from the first byte."""
+WebhookFormat: TypeAlias = Literal["appwrite", "cloudevents-binary", "cloudevents-structured"]
+"""The payload alone, encoded as Appwrite does, or CloudEvents 1.0 in one of its two HTTP modes."""
 
 
 class ProjectCreated(Event, topic="project.created"):
@@ -174,6 +176,66 @@ class EmailTemplateChanged(Event, topic="project.email_template_changed"):
     reply_to_email: Personal[str] = ""
 
 
+class WebhookAdded(Event, topic="project.webhook_added"):
+    """Somebody is told, by HTTP, of events of these names that come after a position of the log.
+
+    The secret signs what they are told; a name and a password are shown to them if both are set.
+    """
+
+    webhook_id: str
+    name: str
+    url: Personal[str]
+    events: tuple[str, ...]
+    secret: Personal[str]
+    position: int
+    enabled: bool = True
+    tls: bool = True
+    auth_username: Personal[str] = ""
+    auth_password: Personal[str] = ""
+    format: WebhookFormat = "appwrite"
+
+
+class WebhookChanged(Event, topic="project.webhook_changed"):
+    """They are told of other events, elsewhere or otherwise. All of it is said again but for the secret."""
+
+    webhook_id: str
+    name: str
+    url: Personal[str]
+    events: tuple[str, ...]
+    enabled: bool = True
+    tls: bool = True
+    auth_username: Personal[str] = ""
+    auth_password: Personal[str] = ""
+    format: WebhookFormat = "appwrite"
+
+
+class WebhookSecretRotated(Event, topic="project.webhook_secret_rotated"):
+    """What they are told is signed with another secret from now on."""
+
+    webhook_id: str
+    secret: Personal[str]
+
+
+class WebhookRewound(Event, topic="project.webhook_rewound"):
+    """They are told again, or only, what came after this position of the log."""
+
+    webhook_id: str
+    position: int
+
+
+class WebhookDisabled(Event, topic="project.webhook_disabled"):
+    """They did not take an event so many times that they are told nothing until somebody enables them again."""
+
+    webhook_id: str
+    attempts: int
+
+
+class WebhookRemoved(Event, topic="project.webhook_removed"):
+    """They are told nothing any more."""
+
+    webhook_id: str
+
+
 ProjectEvent: TypeAlias = (
     ProjectCreated
     | ProjectRenamed
@@ -194,4 +256,10 @@ ProjectEvent: TypeAlias = (
     | SmtpConfigured
     | SmtpTested
     | EmailTemplateChanged
+    | WebhookAdded
+    | WebhookChanged
+    | WebhookSecretRotated
+    | WebhookRewound
+    | WebhookDisabled
+    | WebhookRemoved
 )
