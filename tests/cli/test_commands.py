@@ -121,6 +121,12 @@ def test_projects_are_set_up(server: Server, tmp_path: Path) -> None:
     assert project("providers", "set", "microsoft", *given).returncode == 0
     answer = operator.ask("GET", "/project/oauth2/microsoft").json()
     assert (answer["enabled"], answer["applicationId"], answer["tenant"]) == (True, "client", "common")
+    given = ("--native-on", "--native-client-id", "ios", "--native-client-id", "android")
+    assert project("providers", "set", "apple", *given, "--with", "issuer=https://id.example").returncode == 0
+    answer = operator.ask("GET", "/project/oauth2/apple").json()
+    assert (answer["enabled"], answer["nativeEnabled"]) == (False, True)
+    assert (answer["nativeClientIds"], answer["issuer"]) == (["ios", "android"], "https://id.example")
+    assert "no ID tokens" in project("providers", "set", "github", "--native-on").stderr
     assert "there is no provider 'fax'" in project("providers", "set", "fax").stderr
 
     given = ("--host", "smtp.example.org", "--security", "tls", "--sender-email", "shop@example.org", "--on")

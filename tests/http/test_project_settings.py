@@ -161,6 +161,7 @@ def test_a_provider_s_secret_is_written_and_never_read(world: World, shop: Clien
     path, secret = "/project/oauth2/google", f"their-secret-{token_hex(8)}"
     made = shop.ask("PATCH", path, clientId="client", clientSecret=secret, prompt=["consent"], enabled=True)
     expected = {"$id": "google", "enabled": True, "clientId": "client", "clientSecret": "", "prompt": ["consent"]}
+    expected |= {"issuer": "", "jwksURL": "", "nativeEnabled": False, "nativeClientIds": []}
     assert made.json() == shop.ask("GET", path).json() == expected
     assert shop.ask("PATCH", path, enabled=False).json() == {**expected, "enabled": False}
     for answer in (made, shop.ask("GET", "/project/oauth2"), shop.ask("GET", "/project")):
@@ -173,6 +174,17 @@ def test_a_provider_s_secret_is_written_and_never_read(world: World, shop: Clien
     ).fetchall()
 
 
+def test_ID_tokens_of_apps_are_switched_on_apart_from_the_browser(shop: Client) -> None:
+    path, issuer = "/project/oauth2/google", {"issuer": "https://id.example", "jwksURL": "https://id.example/keys"}
+    native = {"nativeEnabled": True, "nativeClientIds": ["ios", "android", "ios"]}
+    made = shop.ask("PATCH", path, clientId="web", **native, **issuer).json()
+    assert (made["enabled"], made["nativeEnabled"], made["nativeClientIds"]) == (False, True, ["ios", "android"])
+    assert {name: made[name] for name in issuer} == issuer
+    assert shop.ask("PATCH", path, enabled=True).json() == {**made, "enabled": True}
+    assert shop.ask("PATCH", path, nativeClientIds=[]).json()["nativeClientIds"] == []
+    assert "nativeEnabled" not in shop.ask("PATCH", "/project/oauth2/github", **native).json()
+
+
 def test_providers_are_configured_in_their_own_words(shop: Client) -> None:
     apple = {"serviceId": "app.example", "keyId": "K", "teamId": "T", "p8File": "-----BEGIN PRIVATE KEY-----"}
     assert shop.ask("PATCH", "/project/oauth2/apple", **apple, clientId="ignored").json() == {
@@ -180,10 +192,14 @@ def test_providers_are_configured_in_their_own_words(shop: Client) -> None:
         "enabled": False,
         **apple,
         "p8File": "",
+        "issuer": "",
+        "jwksURL": "",
+        "nativeEnabled": False,
+        "nativeClientIds": [],
     }
     oidc = {"wellKnownURL": "https://id.example/.well-known/openid-configuration", "maxAge": 60}
     answer = shop.ask("PATCH", "/project/oauth2/oidc", **oidc).json()
     assert (answer["wellKnownURL"], answer["maxAge"], answer["tokenURL"]) == (oidc["wellKnownURL"], 60, "")
     listed = shop.ask("GET", "/project/oauth2").json()
-    assert listed["total"] == len(listed["providers"]) == 43
+    assert listed["total"] == len(listed["providers"]) == 46
     assert shop.ask("PATCH", "/project/oauth2/fax", clientId="x").json()["type"] == "general_argument_invalid"

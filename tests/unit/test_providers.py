@@ -40,7 +40,8 @@ def app(name: str, **settings: Any) -> App:
 
 
 def test_they_are_those_of_the_contract() -> None:
-    assert len(PROVIDERS) == 45 + len(MOCKS)
+    assert len(PROVIDERS) == 45 + len({"kakao"}) + len(MOCKS)
+    assert set(PROVIDERS) == set(SHAPES) | MOCKS
 
 
 @pytest.mark.parametrize("name", sorted(SHAPES))
@@ -183,6 +184,19 @@ ANSWERS: list[tuple[str, dict[str, Any], Person]] = [
         Person("1", "a@x.org", True, "Jane"),
     ),
     ("kick", {"data": [{"user_id": 5, "email": "a@x.org", "name": "Jane"}]}, Person("5", "a@x.org", False, "Jane")),
+    (
+        "kakao",
+        {
+            "id": 123,
+            "kakao_account": {
+                "email": "a@x.org",
+                "is_email_valid": True,
+                "is_email_verified": True,
+                "profile": {"nickname": "Jane"},
+            },
+        },
+        Person("123", "a@x.org", True, "Jane"),
+    ),
     ("kick", {"data": []}, Person("", "", False, "")),
     ("linkedin", {"sub": "1", "given_name": "Jane", "family_name": "Roe"}, Person("1", "", False, "Jane Roe")),
     (

@@ -173,6 +173,12 @@ def set_provider(
     ask_secret: Annotated[bool, typer.Option("--ask-secret", help="Ask for the secret.")] = False,
     enabled: Annotated[bool | None, typer.Option("--on/--off", help="Whether people may use it.")] = None,
     extra: Annotated[list[str] | None, typer.Option("--with", help="Such as tenant=common.")] = None,
+    native: Annotated[
+        bool | None, typer.Option("--native-on/--native-off", help="Whether apps may, with its ID tokens.")
+    ] = None,
+    native_client_id: Annotated[
+        list[str] | None, typer.Option(help="A client of an app; all of them are said again.")
+    ] = None,
     project: Named = "default",
     data: Data = DATA,
     database_url: Url = None,
@@ -192,7 +198,16 @@ def set_provider(
     secret = _secret(secret_file, ask=ask_secret)
     if secret is not None:
         settings[SECRET] = secret
-    arguments = {"provider": provider, "enabled": enabled, "client_id": client_id, "settings": settings}
+    if not SHAPES[provider].native and (native is not None or native_client_id):
+        raise Trouble(f"{provider} gives no ID tokens to apps")
+    arguments = {
+        "provider": provider,
+        "enabled": enabled,
+        "client_id": client_id,
+        "native_enabled": native,
+        "native_client_ids": tuple(native_client_id) if native_client_id else None,
+        "settings": settings,
+    }
     _decide(project, data, database_url, "providers.set", commands.adjust_provider, **arguments)
 
 

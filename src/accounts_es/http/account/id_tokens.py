@@ -20,10 +20,11 @@ from accounts_es.domain.project.aggregate import Provider
 from accounts_es.http import models
 from accounts_es.http.account import arriving
 from accounts_es.http.context import Context
+from accounts_es.http.models.providers import SHAPES
 from accounts_es.http.operation import Limit, operation
 from accounts_es.http.rules import Choice, Number, Text
 
-NATIVE: Final = ("apple", "google")
+NATIVE: Final = tuple(name for name, shape in SHAPES.items() if shape.native)
 """Whose ID tokens apps get. A provider's settings may name another ``issuer`` and ``jwks_url``."""
 MAX_TOKEN: Final = 16_384
 MAX_LIFE: Final = 31_536_000

@@ -7,7 +7,7 @@ from accounts_es.domain.project.events import ProviderConfigured
 from accounts_es.eventstore.listing import Asked
 from accounts_es.http.context import Context
 from accounts_es.http.listing import Queries
-from accounts_es.http.models.providers import FIELDS, SHAPES, ProviderList, provider, settings
+from accounts_es.http.models.providers import FIELDS, SHAPES, ProviderList, changes, provider
 from accounts_es.http.operation import operation
 from accounts_es.http.project.keys import ALL_OF_THEM
 from accounts_es.http.rules import Choice, Flag
@@ -59,14 +59,12 @@ async def update_oauth2_provider(
     **given: Any,
 ) -> dict[str, Any]:
     """Change a provider: of all fields those count that are its own; what is not sent stays, secrets too."""
-    client_id, kept = settings(provider_id, given)
     outcome = await ctx.execute(
         PROJECT,
         ctx.required_project.stream,
         commands.adjust_provider,
         provider=provider_id,
         enabled=enabled,
-        client_id=client_id,
-        settings=kept,
+        **changes(provider_id, given),
     )
     return provider(outcome.state, provider_id)

@@ -5,7 +5,7 @@ from typing import Final
 
 from accounts_es.domain.errors import MockNumberAlreadyExists, MockNumberLimitExceeded, MockNumberNotFound
 from accounts_es.domain.event import JSONObject
-from accounts_es.domain.project.aggregate import Project
+from accounts_es.domain.project.aggregate import Project, Provider
 from accounts_es.domain.project.commands.projects import ensure_exists
 from accounts_es.domain.project.events import (
     AuthMethodSwitched,
@@ -102,16 +102,18 @@ def adjust_provider(
     provider: str,
     enabled: bool | None = None,
     client_id: str | None = None,
+    native_enabled: bool | None = None,
+    native_client_ids: tuple[str, ...] | None = None,
     settings: JSONObject,
 ) -> Iterator[ProjectEvent]:
     """Change what is named of a provider's configuration; ``None`` and settings not named stay as they are."""
-    known = project.providers.get(provider)
+    known = project.providers.get(provider) or Provider(provider, False, "", False, (), {})
     yield from configure_provider(
         project,
         provider=provider,
-        enabled=enabled if enabled is not None else known is not None and known.enabled,
-        client_id=client_id if client_id is not None else known.client_id if known is not None else "",
-        native_enabled=known is not None and known.native_enabled,
-        native_client_ids=known.native_client_ids if known is not None else (),
-        settings={**(known.settings if known is not None else {}), **settings},
+        enabled=known.enabled if enabled is None else enabled,
+        client_id=known.client_id if client_id is None else client_id,
+        native_enabled=known.native_enabled if native_enabled is None else native_enabled,
+        native_client_ids=known.native_client_ids if native_client_ids is None else native_client_ids,
+        settings={**known.settings, **settings},
     )
