@@ -1,7 +1,7 @@
-"""Refusals as facts: refused sign-ins and denied accesses, in streams of their own and never without bound.
+"""Refusals and reads of the audit as facts, in streams of their own and never without bound.
 
-Each process writes its own stream per project and day. Within a minute a project's first `EACH` refusals of a kind
-are recorded one by one, the rest are counted and recorded as one event when the minute is over.
+Each process writes its own stream per project and day. Within a minute a project's first `EACH` of a kind are recorded
+one by one, the rest are counted and recorded as one event when the minute is over. Exports are recorded one by one.
 """
 
 import asyncio
@@ -11,7 +11,15 @@ from dataclasses import replace
 from typing import Final
 
 from accounts_es.domain.event import Event, Metadata, Recorded
-from accounts_es.domain.security.events import AccessDenied, RefusalsCounted, SecurityEvent, SignInRefused
+from accounts_es.domain.security.events import (
+    AccessDenied,
+    AuditExported,
+    AuditRead,
+    AuditReadsCounted,
+    RefusalsCounted,
+    SecurityEvent,
+    SignInRefused,
+)
 from accounts_es.eventstore.append import Append, AppendRefused
 from accounts_es.eventstore.log import EventLog
 
@@ -19,11 +27,16 @@ EACH: Final = 300
 """Refusals of one kind recorded one by one, per project, minute and process."""
 MINUTE: Final = 60.0
 
-_KINDS: Final[dict[type[Event], str]] = {SignInRefused: "sign_in_refused", AccessDenied: "access_denied"}
+_AUDIT_READ: Final = "audit_read"
+_KINDS: Final[dict[type[Event], str]] = {
+    SignInRefused: "sign_in_refused",
+    AccessDenied: "access_denied",
+    AuditRead: _AUDIT_READ,
+}
 
 
 class Refusals:
-    """Records refusals for one process."""
+    """Records refusals, and reads of the audit, for one process."""
 
     def __init__(self, log: EventLog, each: int = EACH) -> None:
         self._log = log
@@ -46,13 +59,17 @@ class Refusals:
             await asyncio.gather(self._minutes, return_exceptions=True)
         await self.end_minute()
 
-    async def record(self, meta: Metadata, event: SignInRefused | AccessDenied) -> None:
-        """Record a refusal; durable on return unless it is one of too many this minute."""
+    async def record(self, meta: Metadata, event: SignInRefused | AccessDenied | AuditRead) -> None:
+        """Record a refusal or a read; durable on return unless it is one of too many this minute."""
         kind = (meta.project, _KINDS[type(event)])
         if self._recorded[kind] >= self._each:
-            self.count(meta, event)
+            self._count(meta, kind[1])
             return
         self._recorded[kind] += 1
+        await self._append(meta, event)
+
+    async def record_export(self, meta: Metadata, event: AuditExported) -> None:
+        """Record an export; durable on return."""
         await self._append(meta, event)
 
     def count(self, meta: Metadata, event: SignInRefused | AccessDenied) -> None:
@@ -74,7 +91,7 @@ class Refusals:
         while counted:
             (project, kind), (count, meta) = counted.popitem()
             try:
-                await self._append(replace(meta, ip=None, user_agent=None), RefusalsCounted(kind=kind, count=count))
+                await self._append(replace(meta, ip=None, user_agent=None), _counted(kind, count))
             except BaseException:
                 # Not recorded is not forgotten: it counts into the next minute.
                 for each, (missed, last) in {**counted, (project, kind): (count, meta)}.items():
@@ -106,3 +123,7 @@ class Refusals:
                 await self.end_minute()
             except AppendRefused:
                 continue
+
+
+def _counted(kind: str, count: int) -> SecurityEvent:
+    return AuditReadsCounted(count=count) if kind == _AUDIT_READ else RefusalsCounted(kind=kind, count=count)

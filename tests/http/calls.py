@@ -187,6 +187,7 @@ MUST_BE_RIGHT: Final = {
     "access.evaluate": {"subject", "action", "resource"},
     "access.evaluateAll": {"subject", "action", "resource", "evaluations", "options"},
     "access.forward": {"role", "resourceType", "resourceId", "action"},
+    "audit.export": {"queries"},
     "audit.getProof": {"event"},
     "audit.getConsistency": {"from", "to"},
     "account.createEmailPasswordSession": {"email", "password"},
@@ -417,7 +418,17 @@ def _one_signed(world: World, person: Person, _call: Call) -> None:
     signed_event(world, person)
 
 
+def _asks_one_event(world: World, person: Person, call: Call) -> None:
+    call.path["eventId"] = str(signed_event(world, person))
+
+
+def _exports_the_newest(world: World, person: Person, call: Call) -> None:
+    call.fields = {"after": signed_event(world, person) - 1}
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
+    "activities.getEvent": _asks_one_event,
+    "audit.export": _exports_the_newest,
     "audit.getCheckpoint": _one_signed,
     "audit.getProof": _was_signed,
     "audit.getConsistency": _both_signed,
@@ -454,6 +465,7 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "teams.getPrefs": _has_team,
     "teams.updatePrefs": _has_team,
     "teams.listMemberships": _has_team,
+    "teams.listLogs": _has_team,
     "teams.createMembership": _invites,
     "teams.getMembership": _has_member,
     "teams.updateMembership": _has_member,

@@ -109,3 +109,31 @@ def test_logs_are_the_account_s_alone(world: World, jane: Person, guest: Client,
     again.ask("POST", "/account", userId=jane.account_id, email=jane.email, password=PASSWORD)
     logs = operator.ask("GET", f"/users/{jane.account_id}/logs").json()["logs"]
     assert [each["event"] for each in logs] == ["user.create"], "what the last owner of the id did is not theirs"
+
+
+def test_servers_see_what_happened_to_a_team_and_who_did_it(world: World, jane: Person, operator: Client) -> None:
+    team = jane.ask("POST", "/teams", teamId="unique()", name="The Crew").json()["$id"]
+    path = f"/teams/{team}/logs"
+    jane.ask("PUT", f"/teams/{team}", name="The Others")
+    other = world.person()
+    operator.ask("POST", f"/teams/{team}/memberships", userId=other.account_id, roles=["player"])
+    answer = operator.ask("GET", path)
+    logs = answer.json()["logs"]
+    assert named(logs) == [("membership.create", "keyProject"), ("team.update", "user"), ("team.create", "user")]
+    assert [each["userId"] for each in logs] == ["", jane.account_id, jane.account_id]
+    assert {each["userEmail"] for each in logs[1:]} == {jane.email}
+    assert answer.json()["total"] == 3
+    page = operator.get(path, params={"queries[]": [query("limit", 1), query("offset", 1)], "total": "false"}).json()
+    assert page == {"total": 0, "logs": logs[1:2]}
+    (read,) = world.log.of(answer)
+    assert read.model_dump()["count"] == 3
+    assert jane.ask("GET", path).json()["type"] == "user_unauthorized"
+    assert other.ask("GET", "/teams/nobodys/logs").json()["type"] == "team_not_found"
+
+
+def test_T50_servers_that_look_at_a_person_s_log_are_on_record(world: World, jane: Person, operator: Client) -> None:
+    (read,) = world.log.recorded(operator.ask("GET", f"/users/{jane.account_id}/logs"))
+    assert read.event.topic == "security.audit_read"
+    assert read.event.model_dump()["about"].startswith("account-")
+    assert read.meta.actor.kind == "key"
+    assert not world.log.of(jane.ask("GET", "/account/logs")), "one's own is no audit"

@@ -8,6 +8,7 @@ import pytest
 
 import accounts_es.http
 from accounts_es.domain.errors import Refusal
+from accounts_es.domain.security.events import AuditExported, AuditRead
 from accounts_es.http.operation import OPERATION, Operation
 from accounts_es.http.table import MODULES, OPERATIONS
 
@@ -173,6 +174,8 @@ CONTRACT = {
     "project.listEmailTemplates": "GET /project/templates/email",
     "project.getEmailTemplate": "GET /project/templates/email/{templateId}",
     "project.updateEmailTemplate": "PATCH /project/templates/email",
+    "activities.listEvents": "GET /activities/events",
+    "activities.getEvent": "GET /activities/events/{eventId}",
     "project.createMockPhone": "POST /project/mock-phones",
     "project.listMockPhones": "GET /project/mock-phones",
     "project.getMockPhone": "GET /project/mock-phones/{number}",
@@ -221,7 +224,10 @@ def test_the_table_holds_every_operation_once() -> None:
 
 @every_operation
 def test_the_path_is_the_one_the_sdks_call(operation: Operation) -> None:
-    if operation.group in {"account", "users", "teams", "project", "webhooks"} and operation.id not in OURS:
+    if (
+        operation.group in {"account", "users", "teams", "project", "webhooks", "activities"}
+        and operation.id not in OURS
+    ):
         assert CONTRACT[operation.id] == f"{operation.method} {operation.paths[0]}"
 
 
@@ -238,7 +244,8 @@ def test_an_operation_declares_only_what_is_its_own(operation: Operation) -> Non
     assert (operation.status == 204) == (operation.returns is None)
     if operation.method == "GET":
         # A browser that comes back from a provider can only GET; its state makes it the answer to what was begun here.
-        assert not operation.emits or operation.for_browsers
+        # Reading of what happened is itself recorded, by servers alone.
+        assert operation.for_browsers or set(operation.emits) <= {AuditRead, AuditExported}
 
 
 @every_operation

@@ -216,6 +216,9 @@ sign_in_refused = security.SignInRefused(
 )
 access_denied = security.AccessDenied(operation="users.list", reason="general_unauthorized_scope")
 refusals_counted = security.RefusalsCounted(kind="sign_in", count=1000)
+audit_read = security.AuditRead(attributes=("userId", "time"), question="5f2a", count=25, about="account-1")
+audit_exported = security.AuditExported(format="csv", attributes=("event",), question="77ab", after=1000, until=4000)
+audit_reads_counted = security.AuditReadsCounted(count=40)
 
 EXAMPLES: Final[tuple[Event, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Event))
 

@@ -55,8 +55,9 @@ def check(answer: httpx.Response) -> None:
     if operation is not None and operation.for_browsers:
         check_page(answer, operation)
         return
+    file = operation is not None and operation.streams and answer.status_code < 400
     kind = "text/plain" if answer.status_code == 204 else "application/json"
-    assert answer.headers["content-type"] == f"{kind}; charset=UTF-8"
+    assert file or answer.headers["content-type"] == f"{kind}; charset=UTF-8"
     kept = operation.public_for if operation is not None and answer.is_success else 0
     assert (
         answer.headers["cache-control"] == f"public, max-age={kept}"
@@ -70,7 +71,9 @@ def check(answer: httpx.Response) -> None:
     assert operation is not None
     assert answer.status_code == operation.status
     assert ("x-ratelimit-limit" in answer.headers) == bool(operation.limits)
-    if operation.returns is None:
+    if file:
+        assert answer.headers["content-type"].startswith(("application/x-ndjson", "text/csv"))
+    elif operation.returns is None:
         assert answer.content == b""
     else:
         conforms(answer.json(), operation.returns)

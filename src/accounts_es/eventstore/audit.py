@@ -4,28 +4,28 @@ Records show what is stored, whatever release wrote it. Hashes, codes and tokens
 values are shown only with the master key at hand, and not when redacted.
 """
 
-import base64
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
-from psycopg import sql
 from pydantic_core import from_json
 
 from accounts_es.domain.catalog import BY_TOPIC, DECIDERS
 from accounts_es.domain.event import Event, Recorded, personal_fields
-from accounts_es.eventstore.audit_record import BROKEN, ERASED, REDACTED, SEALED, Record, without_hashes
+from accounts_es.eventstore import activities
+from accounts_es.eventstore.activities import EventRow
+from accounts_es.eventstore.audit_record import ERASED, REDACTED, SEALED, Record, without_hashes
 from accounts_es.eventstore.connection import Conn
-from accounts_es.eventstore.keys import KEY_BYTES, KeyRing, MasterKey, SealBroken, unseal
-from accounts_es.eventstore.mapper import decode, subjects
+from accounts_es.eventstore.keys import KEY_BYTES, KeyRing, MasterKey
+from accounts_es.eventstore.listing import Condition, Every, Filter, Operator
+from accounts_es.eventstore.mapper import decode
+from accounts_es.eventstore.opening import A, Asking, Opening, load_keys, unsealed
+from accounts_es.eventstore.pages import Sql, condition
 
 _BATCH: Final = 1000
 _CLOCKS: Final = timedelta(hours=1)
 """Events are stored in nearly the order of their times: servers' clocks differ, and requests wait in queues."""
-
-Row = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +42,19 @@ class Wanted:
     until: datetime | None = None
     event: str | None = None
     """The name of the event, such as ``SignedUp``, or its topic."""
+    filters: tuple[Filter, ...] = ()
 
 
 def records(connection: Conn, master: MasterKey | None, wanted: Wanted, *, redact: bool = False) -> Iterator[Record]:
     """The events, in log order, read in batches. Nothing in the log stops them: what cannot be read says so."""
-    reader = _Reader(connection, master, redact=redact)
-    condition, params = _where(wanted)
-    statement = sql.SQL(
-        """SELECT notification_id, originator_id, originator_version, topic, state FROM log.accounts_events
-           WHERE notification_id > %s AND {} ORDER BY notification_id LIMIT %s"""
-    ).format(condition)
+    opening = Opening(KeyRing(master) if master is not None else None, redact=redact)
+    where, params = _where(wanted)
+    statement = f"""SELECT {activities.COLUMNS} FROM log.accounts_events
+        WHERE notification_id > %s AND {where} ORDER BY notification_id LIMIT %s""".encode()
     position = _position_before(connection, wanted.since - _CLOCKS) if wanted.since is not None else 0
     while True:
         rows = connection.cursor(binary=True).execute(statement, (position, *params, _BATCH)).fetchall()
-        yield from reader.records(rows)
+        yield from answered(connection, opening.records([EventRow._make(row) for row in rows]))
         if len(rows) < _BATCH:
             return
         position = rows[-1][0]
@@ -84,9 +83,9 @@ def find_stream(connection: Conn, master: MasterKey, project: str, account_id: s
             )
             .fetchall()
         )
-        _load_keys(connection, keys, {stream for _, stream, _, _, _ in rows})
+        answered(connection, load_keys(keys, {stream for _, stream, _, _, _ in rows}))
         for _, stream, version, _, state in rows:
-            personal = _unsealed(stream, version, from_json(bytes(state)), keys)
+            personal = unsealed(stream, version, from_json(bytes(state)), keys)
             if isinstance(personal, dict) and personal.get("data", {}).get("account_id") == account_id:
                 return str(stream)
         if len(rows) < _BATCH:
@@ -113,7 +112,7 @@ def state_at(
         raise LookupError(f"{stream} is a list of events without a state")
     # A ring without keys opens nothing.
     keys = KeyRing(master if master is not None else MasterKey(bytes(KEY_BYTES)))
-    known = _load_keys(connection, keys if master is not None and not redact else None, {stream})
+    known = answered(connection, load_keys(keys if master is not None and not redact else None, {stream}))
     rows = connection.cursor(binary=True).execute(
         """SELECT notification_id, originator_version, topic, state FROM log.accounts_events WHERE originator_id = %s
            AND notification_id <= %s AND recorded_at <= %s ORDER BY originator_version""",
@@ -142,116 +141,15 @@ def _marked(recorded: Recorded[Event], mark: str) -> Recorded[Event]:
     return replace(recorded, event=recorded.event.model_copy(update=marks))
 
 
-class _Reader:
-    """Rows of the log to records."""
-
-    def __init__(self, connection: Conn, master: MasterKey | None, *, redact: bool) -> None:
-        self._connection = connection
-        self._keys = KeyRing(master) if master is not None else None
-        self._redact = redact
-        self._accounts: dict[str, str | None] = {}
-
-    def records(self, rows: Sequence[Row]) -> Iterator[Record]:
-        """Records of rows, in their order."""
-        parsed = [(row, cast("dict[str, Any]", from_json(bytes(row[4])))) for row in rows]
-        about = {_about(row, stored) for row, stored in parsed}
-        known = _load_keys(self._connection, self._keys, about | {row[1] for row in rows})
-        self._load_accounts({stream for stream in about if stream.startswith("account-")})
-        for row, stored in parsed:
-            yield self._record(row, stored, known)
-
-    def _load_accounts(self, streams: set[str]) -> None:
-        if len(self._accounts) > 100 * _BATCH:
-            self._accounts.clear()
-        new = [stream for stream in streams if stream not in self._accounts]
-        if self._keys is None or self._redact or not new:
-            return
-        first = self._connection.cursor(binary=True).execute(
-            """SELECT originator_id, state FROM log.accounts_events
-               WHERE originator_id = ANY(%s) AND originator_version = 1""",
-            (new,),
-        )
-        for stream, state in first:
-            personal = _unsealed(stream, 1, from_json(bytes(state)), self._keys)
-            self._accounts[stream] = personal.get("data", {}).get("account_id") if isinstance(personal, dict) else None
-
-    def _record(self, row: Row, stored: dict[str, Any], known: set[str]) -> Record:
-        position, stream, version, topic, _ = row
-        event_type = BY_TOPIC.get(topic)
-        meta: dict[str, str] = stored["meta"]
-        personal = _unsealed(stream, version, stored, self._keys if stream in known else None)
-        data: dict[str, Any] = dict(stored["data"])
-        ip = user_agent = None
-        if isinstance(personal, str):
-            if stream not in known:
-                mark = ERASED
-            elif self._keys is not None:
-                mark = BROKEN
-            else:
-                mark = REDACTED if self._redact else SEALED
-            data |= dict.fromkeys(personal_fields(event_type) if event_type is not None else (), mark)
-            ip = user_agent = mark
-        elif personal:
-            data |= {name: REDACTED if self._redact else value for name, value in personal.get("data", {}).items()}
-            ip, user_agent = (
-                REDACTED if self._redact and personal.get(name) is not None else personal.get(name)
-                for name in ("ip", "user_agent")
-            )
-        return Record(
-            position=position,
-            time=datetime.fromisoformat(meta["at"]).astimezone(UTC).isoformat(timespec="microseconds"),
-            event=event_type.__name__ if event_type is not None else topic,
-            topic=topic,
-            version=stored["v"],
-            stream=stream,
-            stream_version=version,
-            account=self._accounts.get(_about(row, stored)),
-            project=meta["project"],
-            actor=meta["actor"],
-            operation=meta["operation"],
-            request=meta["request"],
-            correlation=meta["correlation"],
-            causation=meta.get("causation"),
-            ip=ip,
-            user_agent=user_agent,
-            erased="sealed" in stored and stream not in known,
-            data=cast("dict[str, Any]", without_hashes(data)),
-        )
-
-
-def _about(row: Row, stored: Mapping[str, Any]) -> str:
-    """The stream an event is about: a refused sign-in stands in another one than that it was aimed at."""
-    aim = stored["data"].get("account") if row[3].startswith("security.") else None
-    return aim if isinstance(aim, str) and aim else str(row[1])
-
-
-def _unsealed(stream: str, version: int, stored: Mapping[str, Any], keys: KeyRing | None) -> dict[str, Any] | str:
-    """The personal part of a stored event, or why it cannot be read."""
-    if "sealed" not in stored:
-        return {}
-    key = keys.get(stream) if keys is not None else None
-    if key is None:
-        return SEALED
+def answered(connection: Conn, asking: Asking[A]) -> A:
+    """What something makes of the answers to its questions."""
     try:
-        return cast(
-            "dict[str, Any]", from_json(unseal(key, base64.b64decode(stored["sealed"]), f"{stream}:{version}".encode()))
-        )
-    except (SealBroken, ValueError):
-        return BROKEN
-
-
-def _load_keys(connection: Conn, keys: KeyRing | None, streams: set[str]) -> set[str]:
-    """Those of the streams that have a key; with a ring, the keys that open are in it."""
-    rows = connection.execute(
-        "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)", (sorted(streams),)
-    ).fetchall()
-    if keys is not None:
-        unknown = set(subjects((subject for subject, _ in rows), keys))
-        for subject, wrapped in rows:
-            if subject in unknown:
-                with suppress(SealBroken):
-                    keys.add({subject: bytes(wrapped)})
-    return {subject for subject, _ in rows}
+        question = next(asking)
+        while True:
+            statement, params = question
+            question = asking.send(connection.cursor(binary=True).execute(statement.encode(), params).fetchall())
+    except StopIteration as done:
+        return cast("A", done.value)
 
 
 def _position_before(connection: Conn, time: datetime) -> int:
@@ -274,40 +172,22 @@ def _position_before(connection: Conn, time: datetime) -> int:
     return low
 
 
-def _where(wanted: Wanted) -> tuple[sql.Composable, list[Any]]:
-    parts: list[sql.Composable] = [sql.SQL("TRUE")]
-    params: list[Any] = []
-
-    def add(condition: str, *values: object) -> None:
-        parts.append(sql.SQL(cast("Any", condition)))
-        params.extend(values)
-
+def _where(wanted: Wanted) -> Sql:
+    parts: list[Filter] = []
     if wanted.stream is not None:
-        add(
-            """(originator_id = %s OR (starts_with(originator_id, 'security-')
-                AND (convert_from(state, 'UTF8')::jsonb #>> '{data,account}' = %s
-                     OR split_part(actor, '<', 1) = %s)))""",
-            wanted.stream,
-            wanted.stream,
-            f"account:{wanted.stream}",
-        )
-    if wanted.project is not None:
-        add("project_id = %s", wanted.project)
-    if wanted.request is not None:
-        add("request_id = %s", wanted.request)
+        parts.append(activities.concerning([wanted.stream]))
     if wanted.actor is not None:
-        names = [wanted.actor, *(f"{kind}:{wanted.actor}" for kind in ("account", "key", "guest", "system"))]
-        add(
-            """(actor = ANY(%s) OR (strpos(actor, '<') > 0
-                AND (split_part(actor, '<', 1) = ANY(%s) OR split_part(actor, '<', 2) = ANY(%s))))""",
-            *[names] * 3,
-        )
-    if wanted.since is not None:
-        add("recorded_at >= %s", wanted.since)
-    if wanted.until is not None:
-        add("recorded_at < %s", wanted.until)
+        parts.append(activities.by([wanted.actor]))
     if wanted.event is not None:
         # Facts of different aggregates may share a name.
-        named = [topic for topic, event in BY_TOPIC.items() if event.__name__ == wanted.event]
-        add("topic = ANY(%s)", named or [wanted.event])
-    return sql.SQL(" AND ").join(parts), params
+        named = tuple(topic for topic, event in BY_TOPIC.items() if event.__name__ == wanted.event)
+        parts.append(Condition(activities.TOPIC, Operator.EQUAL, named or (wanted.event,)))
+    for attribute, operator, value in (
+        (activities.PROJECT, Operator.EQUAL, wanted.project),
+        (activities.REQUEST, Operator.EQUAL, wanted.request),
+        (activities.TIME, Operator.AT_LEAST, wanted.since),
+        (activities.TIME, Operator.LESS, wanted.until),
+    ):
+        if value is not None:
+            parts.append(Condition(attribute, operator, (value,)))
+    return condition(Every((*parts, *wanted.filters))) if parts or wanted.filters else Sql("TRUE")

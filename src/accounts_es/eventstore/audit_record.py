@@ -1,7 +1,10 @@
 """One event as people read it: made of plain values, without hashes, and harmless to terminals."""
 
+import csv
+import io
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -15,7 +18,9 @@ BROKEN: Final = "[broken]"
 """Does not open with its key: somebody changed it, or moved it."""
 HASH: Final = "[hash]"
 
-_HIDDEN: Final = re.compile(r"(^|_)(hash|hashes|digest|secret|secrets|seed|seeds|code|codes|otp|token)\Z")
+_HIDDEN: Final = re.compile(
+    r"(^|_)(hash|hashes|digest|password|passwords|secret|secrets|seed|seeds|code|codes|otp|token)\Z"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +48,18 @@ class Record:
     ip: str | None
     user_agent: str | None
     erased: bool
+    about: str
+    """The stream it is about, which is another one for refused sign-ins and reads of the audit."""
     data: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def json(self) -> str:
         """One line of JSON."""
         return harmless_json({name: getattr(self, name) for name in self.__slots__})
+
+    def csv(self) -> str:
+        """One line of CSV (RFC 4180), in the order of `CSV_HEADER`. No cell is a formula to a spreadsheet."""
+        values = (getattr(self, name) for name in self.__slots__)
+        return csv_line([harmless_json(each) if isinstance(each, dict) else each for each in values])
 
 
 def is_hidden(name: str) -> bool:
@@ -73,3 +85,22 @@ def harmless_json(value: object, *, indent: int | None = None) -> str:
 def harmless(text: str) -> str:
     """Text in which whatever steers a terminal, or reorders what stands on it, is spelt out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+_BEGINS_FORMULA: Final = re.compile(r"[\s']*[=+\-@|%\uff1d\uff0b\uff0d\uff20]")
+
+
+def csv_line(values: Iterable[object]) -> str:
+    """Cells as a line of CSV: all quoted, on one line, and text where a spreadsheet would see a formula."""
+    line = io.StringIO()
+    csv.writer(line, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow([_cell(each) for each in values])
+    return line.getvalue()
+
+
+def _cell(value: object) -> str:
+    text = harmless("" if value is None else str(value))
+    return f"'{text}" if _BEGINS_FORMULA.match(text) else text
+
+
+CSV_HEADER: Final = csv_line(Record.__slots__)
+"""The names of the columns."""

@@ -65,7 +65,7 @@ from accounts_es.http.callers import GUEST, caller_with_jwt, caller_with_key, ca
 from accounts_es.http.context import Context, Services
 from accounts_es.http.cookies import presented
 from accounts_es.http.impersonation import act_as
-from accounts_es.http.operation import Operation, Redirect, Source
+from accounts_es.http.operation import Operation, Redirect, Source, Streamed
 from accounts_es.http.origins import RawHeaders, allow, is_trusted, unknown_origin
 from accounts_es.http.requests import Request
 from accounts_es.http.routes import Routes
@@ -138,6 +138,42 @@ class Answer(Response):
         """Send it."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body})
+
+
+class File(Answer):
+    """A response that is sent while it is made. It ends early when nobody reads it any more, and unfinished when it
+    cannot be made: whoever reads it sees that."""
+
+    def __init__(self, streamed: Streamed, request_id: str) -> None:
+        super().__init__(200, b"", _PRIVATE)
+        name = f'attachment; filename="{streamed.name}"'.encode()
+        self.raw_headers[1:3] = [
+            (b"content-type", streamed.content_type.encode()),
+            (b"content-disposition", name),
+        ]
+        self._parts = streamed.parts
+        self._request_id = request_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Send it, part by part."""
+        gone = asyncio.create_task(_gone(receive))
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            async for part in self._parts:
+                if gone.done():
+                    return
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except (psycopg.Error, ReadsClosed) as error:
+            log.warning("file not finished", extra={"request": self._request_id, "error": type(error).__name__})
+        finally:
+            gone.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the client hangs up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class Api:
@@ -252,6 +288,8 @@ class Api:
             await limits.succeeded(ctx, counted)
         if isinstance(result, Redirect):
             return moved(operation.status, result)
+        if isinstance(result, Streamed):
+            return File(result, ctx.request.id)
         body = result if isinstance(result, bytes) else b"" if result is None else to_json(result)
         answer = Answer(operation.status, body, _kept(operation) if operation.public_for else _PRIVATE)
         if changes:

@@ -59,6 +59,7 @@ ALL_KEY_SCOPES: Final = (
     "access.read",
     "audit.read",
     "projections.read",
+    "events.read",
     "health.read",
 )
 """The scopes a key can be given. ``policies.*`` is the old name of ``project.policies.*``."""

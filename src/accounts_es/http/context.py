@@ -15,7 +15,7 @@ from accounts_es.application import Application, Besides, Outcome, Step
 from accounts_es.domain.decider import Decider
 from accounts_es.domain.errors import UserSessionNotFound
 from accounts_es.domain.event import Event, Metadata
-from accounts_es.domain.security.events import AccessDenied, SignInRefused
+from accounts_es.domain.security.events import AccessDenied, AuditRead, SignInRefused
 from accounts_es.eventstore.append import IdempotencyKey
 from accounts_es.eventstore.counters import Counters
 from accounts_es.eventstore.reads import Reads
@@ -198,6 +198,10 @@ class Context:
             await self.services.refusals.record(self.meta(), event)
         else:
             self.services.refusals.count(self.meta(), event)
+
+    async def note_audit_read(self, event: AuditRead) -> None:
+        """Record that the caller reads of what happened."""
+        await self.services.refusals.record(self.meta(), event)
 
     @property
     def jar(self) -> Jar:

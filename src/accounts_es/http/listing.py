@@ -94,9 +94,13 @@ class Queries:
     """A list of query texts, each a JSON object, about these attributes; without any, ``limit`` and ``offset`` only."""
 
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
+    loose: bool = False
+    """Whether one text alone does: some SDKs have a string where others have a list."""
 
     def parse(self, value: JsonValue) -> Asked:
         """What they ask for together."""
+        if self.loose and isinstance(value, str):
+            value = [value]
         if not isinstance(value, list) or len(value) > MOST_QUERIES:
             raise Invalid(f"Value must be a valid array of at most {MOST_QUERIES} queries")
         reading = _Reading(self.attributes)

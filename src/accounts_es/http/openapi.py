@@ -105,6 +105,8 @@ def _answer(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.for_browsers:
         location = {"description": "Where the browser goes", "schema": {"type": "string", "format": "uri"}}
         return {"description": "Redirect", "headers": {"Location": location}}
+    if operation.streams:
+        return {"description": "File", "content": {"application/x-ndjson": {}, "text/csv": {}}}
     schema = dict(_schema(operation.returns))
     schemas.update(schema.pop("$defs", {}))
     name = schema.get("title")

@@ -6,7 +6,7 @@ of tests all read it. Under test what a request records and refuses is held agai
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import (
@@ -37,6 +37,15 @@ class Redirect:
     """The answer to a browser that is sent on. An operation that returns it answers refusals with a page for people."""
 
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer that is sent while it is made, as a file of this name."""
+
+    content_type: str
+    name: str
+    parts: AsyncIterator[bytes]
 
 
 class Source(Enum):
@@ -147,6 +156,11 @@ class Operation:
     def for_browsers(self) -> bool:
         """Whether people come here themselves, with the address bar."""
         return self.returns is Redirect
+
+    @property
+    def streams(self) -> bool:
+        """Whether its answer is a file that may be long."""
+        return self.returns is Streamed
 
     @property
     def group(self) -> str:

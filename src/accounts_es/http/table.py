@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from accounts_es.http import audit, health, jwks
+from accounts_es.http import activities, audit, audit_export, health, jwks
 from accounts_es.http.access import evaluations, forward, resources
 from accounts_es.http.account import (
     accounts,
@@ -23,6 +23,7 @@ from accounts_es.http.account import (
 from accounts_es.http.operation import Operation, operations_of
 from accounts_es.http.project import keys, mail, mock_phones, platforms, policies, projects, providers
 from accounts_es.http.teams import invitations, teams
+from accounts_es.http.teams import logs as team_logs
 from accounts_es.http.teams import memberships as team_memberships
 from accounts_es.http.users import credentials as user_credentials
 from accounts_es.http.users import identities as user_identities
@@ -67,6 +68,7 @@ MODULES: Final = (
     user_memberships,
     teams,
     team_memberships,
+    team_logs,
     invitations,
     projects,
     keys,
@@ -80,6 +82,8 @@ MODULES: Final = (
     evaluations,
     forward,
     audit,
+    audit_export,
+    activities,
 )
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(each for module in MODULES for each in operations_of(module))

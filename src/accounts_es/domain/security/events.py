@@ -28,4 +28,35 @@ class RefusalsCounted(Event, topic="security.refusals_counted"):
     count: int
 
 
-SecurityEvent: TypeAlias = SignInRefused | AccessDenied | RefusalsCounted
+class AuditRead(Event, topic="security.audit_read"):
+    """Somebody looked at what happened. Which values were asked for is not kept: equal ones have the same ``question``,
+    a keyed digest.
+
+    ``about`` is the stream whose history it was, where it was that of one.
+    """
+
+    attributes: tuple[str, ...] = ()
+    question: str = ""
+    count: int
+    about: str = ""
+
+
+class AuditExported(Event, topic="security.audit_exported"):
+    """Somebody began to take the events between two positions away."""
+
+    format: str
+    attributes: tuple[str, ...] = ()
+    question: str = ""
+    after: int
+    until: int
+
+
+class AuditReadsCounted(Event, topic="security.audit_reads_counted"):
+    """How many more reads of the audit there were within a minute, past those recorded one by one."""
+
+    count: int
+
+
+SecurityEvent: TypeAlias = (
+    SignInRefused | AccessDenied | RefusalsCounted | AuditRead | AuditExported | AuditReadsCounted
+)

@@ -14,10 +14,11 @@ from accounts_es.http.models.accounts import (
     target,
     user,
 )
+from accounts_es.http.models.activities import ActivityEvent, ActivityEventList, activity
 from accounts_es.http.models.audit import AuditCheckpoint, AuditConsistency, AuditKey, AuditProof
 from accounts_es.http.models.dates import date
 from accounts_es.http.models.health import HealthProjection, HealthProjections, HealthStatus, HealthVersion, projection
-from accounts_es.http.models.logs import NAMES, TOPICS, Log, LogList, log
+from accounts_es.http.models.logs import NAMES, TEAM_TOPICS, TOPICS, Log, LogList, log, team_log
 from accounts_es.http.models.sessions import Session, SessionList, session
 from accounts_es.http.models.teams import (
     EVERYTHING,
@@ -35,8 +36,11 @@ __all__ = [
     "EVERYTHING",
     "NAMES",
     "NAMES_AND_ID",
+    "TEAM_TOPICS",
     "TOPICS",
     "Account",
+    "ActivityEvent",
+    "ActivityEventList",
     "AuditCheckpoint",
     "AuditConsistency",
     "AuditKey",
@@ -64,6 +68,7 @@ __all__ = [
     "UserList",
     "account",
     "account_body",
+    "activity",
     "date",
     "log",
     "membership",
@@ -73,6 +78,7 @@ __all__ = [
     "session",
     "target",
     "team",
+    "team_log",
     "team_prefs",
     "user",
 ]

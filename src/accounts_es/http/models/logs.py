@@ -9,6 +9,7 @@ from accounts_es.domain.account import events
 from accounts_es.domain.account.events import TokenIssued, TokenPurpose
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.domain.security.events import SignInRefused
+from accounts_es.domain.team import events as team
 from accounts_es.eventstore.activity import Deed
 from accounts_es.http.models.dates import date
 from accounts_es.http.models.origins import Origin, origin
@@ -68,6 +69,21 @@ _ISSUED: Final[Mapping[TokenPurpose, str]] = {
     "verification": "verification.create",
     "verification-otp": "verification.create",
 }
+TEAM_NAMES: Final[Mapping[str, str]] = {
+    team.TeamCreated.topic: "team.create",
+    team.TeamDeleted.topic: "team.delete",
+    team.TeamRenamed.topic: "team.update",
+    team.PrefsUpdated.topic: "team.update",
+    team.MemberInvited.topic: "membership.create",
+    team.MemberAdded.topic: "membership.create",
+    team.InvitationRenewed.topic: "membership.update",
+    team.MemberJoined.topic: "membership.update",
+    team.MemberRolesChanged.topic: "membership.update",
+    team.MemberLeft.topic: "membership.delete",
+    team.MemberRemoved.topic: "membership.delete",
+}
+"""The same for a team, by topic."""
+TEAM_TOPICS: Final = tuple(TEAM_NAMES)
 TOPICS: Final = tuple(event.topic for event, name in NAMES.items() if name is not None)
 _RANK: Final = {topic: rank for rank, topic in enumerate(TOPICS)}
 _NAMED: Final = {event.topic: name for event, name in NAMES.items() if name is not None}
@@ -96,13 +112,23 @@ class LogList(TypedDict):
 
 
 def log(deed: Deed, account: AccountRow, locale: str) -> Log:
-    """One deed, named as the contract does."""
+    """One deed of an account's history, named as the contract does."""
+    return _log(deed, _name(deed), account, locale)
+
+
+def team_log(deed: Deed, account: AccountRow | None, locale: str) -> Log:
+    """One deed of a team's history, done by this account if by one that still is."""
+    name = TEAM_NAMES[min({deed.first.event.topic, *deed.topics}, key=TEAM_TOPICS.index)]
+    return _log(deed, name, account, locale)
+
+
+def _log(deed: Deed, name: str, account: AccountRow | None, locale: str) -> Log:
     meta = deed.first.meta
     return {
-        "event": _name(deed),
-        "userId": account.account_id,
-        "userEmail": account.email or "",
-        "userName": account.name,
+        "event": name,
+        "userId": account.account_id if account is not None else "",
+        "userEmail": (account.email or "") if account is not None else "",
+        "userName": account.name if account is not None else "",
         "mode": "default",
         "userType": _as_whom(deed.first),
         "time": date(meta.at),

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from accounts_es.domain.errors import UserNotFound
+from accounts_es.domain.security.events import AuditRead
 from accounts_es.eventstore.listing import FIRST_PAGE, Asked
 from accounts_es.http import models
 from accounts_es.http.account.logs import logs_of
@@ -19,6 +20,7 @@ from projections import accounts
     id="users.listLogs",
     scope="users.read",
     returns=models.LogList,
+    emits=(AuditRead,),
     raises=(UserNotFound,),
 )
 async def list_logs(
@@ -30,4 +32,6 @@ async def list_logs(
 ) -> models.LogList:
     """What happened to an account, newest first: sign-ins, refused ones, and every change, whoever made it."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
-    return await logs_of(ctx, account, queries, total=total)
+    found = await logs_of(ctx, account, queries, total=total)
+    await ctx.note_audit_read(AuditRead(count=len(found["logs"]), about=account.stream))
+    return found

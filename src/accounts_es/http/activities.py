@@ -1,0 +1,178 @@
+"""What happened in a project, for servers: Appwrite's activities, straight from the log."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Final
+
+from accounts_es.domain.errors import (
+    AuditEventNotFound,
+    DatabaseQueryOrderNull,
+    GeneralArgumentInvalid,
+    GeneralCursorNotFound,
+    GeneralQueryInvalid,
+)
+from accounts_es.domain.security.events import AuditRead
+from accounts_es.eventstore import activities
+from accounts_es.eventstore.activities import EventRow
+from accounts_es.eventstore.audit_record import Record
+from accounts_es.eventstore.listing import FIRST_PAGE, Asked, Attribute, Condition, Every, Filter, Kind, Operator, Order
+from accounts_es.eventstore.opening import Opening, acting, answered
+from accounts_es.eventstore.pages import page
+from accounts_es.http import models
+from accounts_es.http.context import Context
+from accounts_es.http.listing import Queries
+from accounts_es.http.models.activities import ACTIVITY_NAMES, ACTOR_TYPES
+from accounts_es.http.operation import operation
+from accounts_es.http.rules import Flag, Number, Text
+from projections import accounts, teams
+from projections.accounts import AccountRow
+
+MOST: Final = 2**53 - 1
+"""What every JSON reader takes."""
+_AT_ONCE: Final = 100
+"""Events opened before others get their turn."""
+
+
+def _case(value: str, names: Mapping[str, str]) -> str:
+    """SQL that turns our words into the wire's; both stand in our source."""
+    cases = " ".join(f"WHEN '{ours}' THEN '{wire}'" for ours, wire in names.items())
+    return f"(CASE {value} {cases} ELSE {value} END)"
+
+
+_USER, _TEAM, _ACTOR = (Attribute(f"originator_id /* {of} */", Kind.TEXT) for of in ("user", "team", "actor"))
+"""Named by ids of the wire, which the log does not hold in the clear."""
+
+ATTRIBUTES: Final = {
+    "$sequence": activities.POSITION,
+    "$createdAt": activities.TIME,
+    "time": activities.TIME,
+    "event": Attribute(_case("topic", {each.topic: name for each, name in ACTIVITY_NAMES.items()}), Kind.TEXT),
+    "topic": activities.TOPIC,
+    "operation": activities.OPERATION,
+    "requestId": activities.REQUEST,
+    "correlationId": activities.CORRELATION,
+    "stream": activities.STREAM,
+    "actorType": Attribute(_case("split_part(split_part(actor, '<', 1), ':', 1)", ACTOR_TYPES), Kind.TEXT),
+    "actorId": _ACTOR,
+    "userId": _USER,
+    "teamId": _TEAM,
+}
+_NEWEST_FIRST: Final = (Order(activities.POSITION, descending=True),)
+_NOBODY: Final = "-"
+"""No stream is called that."""
+
+Asking = Annotated[Asked, Queries(ATTRIBUTES, loose=True)]
+
+
+@operation(
+    "GET",
+    "/activities/events",
+    id="activities.listEvents",
+    scope="events.read",
+    returns=models.ActivityEventList,
+    emits=(AuditRead,),
+    raises=(GeneralCursorNotFound, GeneralQueryInvalid, DatabaseQueryOrderNull),
+)
+async def list_events(
+    ctx: Context,
+    *,
+    queries: Asking = FIRST_PAGE,
+    search: Annotated[str | None, Text(256)] = None,
+    total: Annotated[bool, Flag(loose=True)] = True,
+) -> models.ActivityEventList:
+    """A page of what happened in the project, newest first unless asked otherwise, and how many events match."""
+    if queries.cursor is not None and not (queries.cursor.isascii() and queries.cursor.isdecimal()):
+        raise GeneralCursorNotFound
+    asked = replace(queries, filters=await resolved(ctx, queries.filters), orders=queries.orders or _NEWEST_FIRST)
+    rows, matching = await page(
+        ctx.reads, activities.OF_PROJECT, (ctx.project_id,), asked, search=search, with_total=total
+    )
+    names = named(queries.filters) | ({"search"} if search is not None else set())
+    question = question_of(ctx, queries.filters, search)
+    await ctx.note_audit_read(AuditRead(attributes=tuple(sorted(names)), question=question, count=len(rows)))
+    return {"total": matching, "events": await _shown(ctx, rows)}
+
+
+@operation(
+    "GET",
+    "/activities/events/{eventId}",
+    id="activities.getEvent",
+    scope="events.read",
+    returns=models.ActivityEvent,
+    emits=(AuditRead,),
+    raises=(AuditEventNotFound,),
+)
+async def get_event(ctx: Context, *, event_id: Annotated[int, Number(1, MOST)]) -> models.ActivityEvent:
+    """One event, by its position in the log."""
+    rows = [EventRow._make(row) for row in await ctx.reads.fetch(activities.ONE, (event_id, ctx.project_id))]
+    if not rows:
+        raise AuditEventNotFound
+    await ctx.note_audit_read(AuditRead(count=1, about=rows[0].stream))
+    (shown,) = await _shown(ctx, rows)
+    return shown
+
+
+async def _shown(ctx: Context, rows: Sequence[EventRow]) -> list[models.ActivityEvent]:
+    opening = Opening(ctx.services.application.log.keys)
+    shown: list[models.ActivityEvent] = []
+    for at in range(0, len(rows), _AT_ONCE):
+        records = await answered(ctx.reads, opening.records(rows[at : at + _AT_ONCE]))
+        by_stream = await actors(ctx, records)
+        shown += [models.activity(each, opening.id_of, by_stream) for each in records]
+        await asyncio.sleep(0)
+    return shown
+
+
+async def actors(ctx: Context, records: Sequence[Record]) -> dict[str, AccountRow]:
+    """The accounts that acted and still are, by their streams."""
+    streams = {stream for record in records for stream in acting(record.actor)}
+    found = await asyncio.gather(*(ctx.reads.load(accounts.BY_STREAM, (stream,)) for stream in streams))
+    return {row.stream: row for row in found if row is not None}
+
+
+# What is asked for ----------------------------------------------------------------------------------------------------
+
+
+async def resolved(ctx: Context, filters: Sequence[Filter]) -> tuple[Filter, ...]:
+    """The filters, with what they say of users, teams and actors said of streams. Raises `GeneralArgumentInvalid`."""
+    return tuple([await _resolved(ctx, each) for each in filters])
+
+
+async def _resolved(ctx: Context, asked: Filter) -> Filter:
+    if not isinstance(asked, Condition):
+        return replace(asked, filters=await resolved(ctx, asked.filters))
+    attribute = asked.attribute
+    if attribute not in (_USER, _TEAM, _ACTOR):
+        return asked
+    if asked.operator is not Operator.EQUAL or asked.negated:
+        raise GeneralArgumentInvalid(f"Invalid `queries` param: Invalid query: {_name(attribute)} can only be equal")
+    values = [str(each) for each in asked.values]
+    find: Any = teams.find if attribute == _TEAM else accounts.find
+    rows = await asyncio.gather(*(find(ctx.reads, ctx.project_id, each) for each in values))
+    streams = [row.stream for row in rows if row is not None]
+    if attribute == _ACTOR:
+        # An id of a key is its own; nobody acts under the id of an account in the log.
+        return activities.by([*streams, *(f"key:{each}" for each in values), *(f"system:{each}" for each in values)])
+    return activities.aimed_at_or_of(streams or [_NOBODY])
+
+
+def named(filters: Sequence[Filter]) -> set[str]:
+    """The attributes that filters are about."""
+    return {
+        name
+        for each in filters
+        for name in ([_name(each.attribute)] if isinstance(each, Condition) else named(each.filters))
+    }
+
+
+def _name(attribute: Attribute) -> str:
+    return next(name for name, each in ATTRIBUTES.items() if each == attribute)
+
+
+def question_of(ctx: Context, filters: Sequence[Filter], search: str | None = None) -> str:
+    """The same for equal questions; nobody who reads it can guess what was asked for."""
+    if not filters and search is None:
+        return ""
+    keys = ctx.services.application.log.keys
+    return keys.digest(ctx.project_id, "audit.question", repr((Every(tuple(filters)), search))).hex()[:32]
