@@ -58,8 +58,7 @@ class Record:
 
     def csv(self) -> str:
         """One line of CSV (RFC 4180), in the order of `CSV_HEADER`. No cell is a formula to a spreadsheet."""
-        values = (getattr(self, name) for name in self.__slots__)
-        return csv_line([harmless_json(each) if isinstance(each, dict) else each for each in values])
+        return csv_line([getattr(self, name) for name in self.__slots__ if name != "data"] + [harmless_json(self.data)])
 
 
 def is_hidden(name: str) -> bool:

@@ -88,7 +88,7 @@ async def list_events(
     rows, matching = await page(
         ctx.reads, activities.OF_PROJECT, (ctx.project_id,), asked, search=search, with_total=total
     )
-    names = named(queries.filters) | ({"search"} if search is not None else set())
+    names = [*named(queries.filters), *(["search"] if search is not None else [])]
     question = question_of(ctx, queries.filters, search)
     await ctx.note_audit_read(AuditRead(attributes=tuple(sorted(names)), question=question, count=len(rows)))
     return {"total": matching, "events": await _shown(ctx, rows)}
