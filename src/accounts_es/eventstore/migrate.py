@@ -123,7 +123,7 @@ def _read_models(connection: Conn, projections: Iterable[Projection]) -> list[st
     begun = head is not None and head[0] > 0
     known: dict[str, list[str]] = dict(connection.execute("SELECT name, tables FROM log.read_models").fetchall())
     for projection in projections:
-        if known.get(projection.name) == list(projection.tables):
+        if known.get(projection.name) == list(projection.tables) and _are_there(connection, projection):
             continue
         connection.execute("SET LOCAL search_path = read, log")
         for table in projection.tables:
@@ -140,6 +140,13 @@ def _read_models(connection: Conn, projections: Iterable[Projection]) -> list[st
         connection.execute("DELETE FROM log.parked WHERE read_model = %s", (projection.name,))
     unfilled = connection.execute("SELECT name FROM log.read_models WHERE rebuilt_to = %s ORDER BY name", (UNFILLED,))
     return [name for (name,) in unfilled]
+
+
+def _are_there(connection: Conn, projection: Projection) -> bool:
+    """Whether the tables exist: a backup of the log alone comes without them."""
+    names = [f"read.{table}" for table in projection.tables]
+    found = connection.execute("SELECT to_regclass(name) FROM unnest(%s::text[]) AS name", (names,)).fetchall()
+    return all(table is not None for (table,) in found)
 
 
 _GRANTS: Final[tuple[LiteralString, ...]] = (
