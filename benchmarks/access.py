@@ -16,12 +16,15 @@ KEYED: Final = "resource by its id"
 LISTED: Final = "page of 25 of the 50 readable among 100,000"
 CONNECTIONS: Final = 8
 
-_FILL: Final = """INSERT INTO read.resources_v1 (stream, version, position, project_id, resource_type, resource_id,
+_FILL: Final = """INSERT INTO read.resources_v2 (stream, version, position, project_id, resource_type, resource_id,
         permissions, readers, created_at, updated_at)
     SELECT 'resource-' || n, 1, n, 'default', 'notes', 'n' || n, ARRAY['read("' || role || '")'],
         ARRAY['default/notes/' || role], now(), now()
     FROM (SELECT n, CASE WHEN n %% %s = 0 THEN 'user:' || %s ELSE 'user:other' || n %% 5000 END AS role
           FROM generate_series(1, %s) AS n) AS made"""
+
+_READERS: Final = """INSERT INTO read.resource_readers_v1 (reader, position)
+    SELECT each, position FROM read.resources_v2, unnest(readers) AS each"""
 
 
 def access(report: Report, options: Options, folder: Path) -> None:
@@ -36,7 +39,8 @@ def access(report: Report, options: Options, folder: Path) -> None:
             raise RuntimeError("the embedded PostgreSQL is not there")
         with psycopg.connect(owner, autocommit=True) as filling:
             filling.execute(_FILL, (RESOURCES // READABLE, account, RESOURCES))
-            filling.execute("ANALYZE read.resources_v1")
+            filling.execute(_READERS)
+            filling.execute("ANALYZE read.resources_v2, read.resource_readers_v1")
         step = RESOURCES // READABLE
         keyed = [raw("GET", f"/v1/resources/notes/n{nth * step}", cookie=secret) for nth in range(1, READABLE + 1)]
         listed = [raw("GET", "/v1/resources/notes?total=false", cookie=secret)]

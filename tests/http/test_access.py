@@ -1,5 +1,6 @@
 """Different people reach different resources: by who they are, what is verified, their labels and their teams."""
 
+import json
 from collections.abc import Callable
 from secrets import token_hex
 from typing import Any
@@ -187,6 +188,27 @@ def people(world: World) -> dict[str, tuple[Client, set[str]]]:
     }
 
 
+def in_pages(client: Client, kind: str) -> list[str]:
+    """What a client may read, two at a time by cursor; the same by offset and in the other order."""
+
+    def page(*queries: dict[str, Any]) -> tuple[list[str], int]:
+        limited = [json.dumps(each) for each in ({"method": "limit", "values": [2]}, *queries)]
+        listed = client.ask("GET", f"/resources/{kind}", **{"queries[]": limited}).json()
+        return [each["resourceId"] for each in listed["resources"]], listed["total"]
+
+    part, total = page()
+    found = [*part]
+    while part:
+        assert page({"method": "offset", "values": [len(found) - len(part)]}) == (part, total)
+        part, again = page({"method": "cursorAfter", "values": [found[-1]]})
+        assert again == total
+        found += part
+    down = {"method": "orderDesc", "attribute": "$sequence"}
+    assert page(down) == (found[::-1][:2], total)
+    assert total == len(found)
+    return found
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_list_and_a_decision_are_what_brute_force_says(
@@ -199,6 +221,11 @@ def test_a_list_and_a_decision_are_what_brute_force_says(
         (protect(operator, *(f'{action}("{role}")' for action, role in permissions), kind=kind), permissions)
         for permissions in data.draw(st.lists(st.lists(permission, max_size=4), min_size=1, max_size=8))
     ]
+    made[0] = made[0][0], data.draw(st.lists(permission, max_size=4))
+    written = [f'{action}("{role}")' for action, role in made[0][1]]
+    operator.ask("PUT", f"/resources/{kind}/{made[0][0]}", permissions=written)
+    if len(made) > 5:
+        operator.ask("DELETE", f"/resources/{kind}/{made.pop(3)[0]}")
     for client, roles in people.values():
         expected = [
             resource_id
@@ -208,6 +235,7 @@ def test_a_list_and_a_decision_are_what_brute_force_says(
         listed = client.ask("GET", f"/resources/{kind}").json()
         assert [each["resourceId"] for each in listed["resources"]] == expected
         assert listed["total"] == len(expected)
+        assert in_pages(client, kind) == expected
         assert [each for each, _ in made if reads(client, each, kind)] == expected
         for resource_id, permissions in made:
             asked = {"action": {"name": "update"}, "resource": {"type": kind, "id": resource_id}}
