@@ -16,7 +16,7 @@ NODE_MODULES: Final = ROOT / "tests" / "sdk" / "node_modules"
 CALLS: Final = ROOT / "tests" / "sdk" / "calls"
 
 ROUTES: Final = Routes(OPERATIONS)
-SERVICES: Final = ("account", "users", "teams", "project", "webhooks")
+SERVICES: Final = ("account", "users", "teams", "project", "webhooks", "activities")
 SDKS: Final = ("web", "node", "python")
 
 HEAD = """# Methods of the official SDKs

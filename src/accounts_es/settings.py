@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FilePath,
+    SecretStr,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SERVER_VERSION: Final = "1.9.6"
@@ -125,8 +134,12 @@ class Settings(BaseSettings):
     Both are taken."""
     checkpoint_seconds: float = Field(default=10.0, gt=0)
     """The log is signed as it grows, at most once in this time."""
-    checkpoint_url: str | None = None
+    checkpoint_url: str | None = Field(default=None, pattern="^https?://")
     """Where signed checkpoints are posted as well, besides the folder ``checkpoints`` of ``data``."""
+    checkpoint_mail: str | None = Field(default=None, pattern=r"^[!-;=?A-~]+@[!-;=?A-~]+$")
+    """Whom the newest checkpoint is mailed to, by the server of ``smtp_host``."""
+    checkpoint_mail_seconds: float = Field(default=86_400.0, gt=0)
+    """At most one such mail in this time, and none when nothing happened."""
     refusals_recorded: int = Field(default=300, ge=1)
     """Refusals of one kind that are recorded one by one for each project, minute and worker; more are counted."""
     metrics_token: SecretStr | None = Field(default=None, min_length=16)
@@ -137,6 +150,13 @@ class Settings(BaseSettings):
     def issuer(self) -> str:
         """Who signs, in the tokens that others may check: where clients reach the server, as far as settings tell."""
         return (self.public_url or f"http://{self.host}:{self.port}/v1").rstrip("/")
+
+    @field_validator("checkpoint_mail")
+    @classmethod
+    def _can_be_mailed(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("smtp_host") is None:
+            raise ValueError("checkpoints are mailed by ACCOUNTS_SMTP_HOST, which is not set")
+        return value
 
     @property
     def own_hosts(self) -> tuple[str, ...]:

@@ -220,6 +220,23 @@ def test_T53_an_export_is_checked_offline_against_what_was_signed_before(server:
     assert bad.stdout.startswith("WRONG: the checkpoint of ")
 
 
+def test_audit_takes_the_queries_of_the_sdks(server: Server) -> None:
+    def found(*queries: str) -> "subprocess.CompletedProcess[str]":
+        return script(server, "audit", "--json", *(word for each in queries for word in ("--query", each)))
+
+    made = '{"method":"equal","attribute":"operation","values":["users.create"]}'
+    named = '{"method":"startsWith","attribute":"topic","values":["account.sign"]}'
+    lines = found(made, named).stdout.splitlines()
+    assert lines
+    assert {json.loads(line)["event"] for line in lines} == {"SignedUp"}
+    assert found('{"method":"equal","attribute":"event","values":["user.create"]}').stdout.splitlines() == lines
+    limit = found('{"method":"limit","values":[1]}')
+    assert (limit.returncode, limit.stderr.count("\n")) == (1, 1)
+    assert "filters alone" in limit.stderr
+    assert "Attribute not found" in found('{"method":"equal","attribute":"userId","values":["jane"]}').stderr
+    assert "fulltext" in found('{"method":"search","attribute":"event","values":["jane"]}').stderr
+
+
 def test_an_export_takes_no_conditions_and_no_other_file(server: Server, tmp_path: Path) -> None:
     refused = command(server, "audit", "jane", "--export", str(tmp_path / "log.jsonl"))
     assert "it takes no conditions" in refused.stderr

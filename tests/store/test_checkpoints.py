@@ -2,20 +2,27 @@
 
 import asyncio
 import hashlib
+import os
+import time
 from collections.abc import AsyncIterator
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
+from pydantic import ValidationError
 
 from accounts_es.eventstore.connection import connect
 from accounts_es.eventstore.ledger import growth
 from accounts_es.eventstore.ledger.note import Checkpoint, Signer
 from accounts_es.eventstore.log import EventLog
-from accounts_es.reactors.checkpoints import CheckpointFiles, CheckpointWebhook
+from accounts_es.reactors.checkpoints import CheckpointFiles, CheckpointMail, CheckpointWebhook, NotKept
 from accounts_es.reactors.ledger import Ledger
+from accounts_es.settings import Settings
 from tests.support.appends import beginning, labels
+from tests.support.smtp import PASSWORD, USERNAME, Behaviour, smtp_server
 from tests.support.verifier import verifier
 
 ORIGIN = "accounts-es/1"
@@ -110,6 +117,96 @@ async def test_a_webhook_that_was_away_gets_the_newest_when_it_is_back(
         assert somebody.asked == 3
         key = verifier.read_key(Signer(await growth.origin(connection), b"l" * 32).verifier)
         assert [each.size for each in verifier.read_notes(note, "posted", key)] == [2]
+
+
+async def test_what_fails_keeps_no_note_from_other_places(
+    log: EventLog, database: str, tmp_path: Path, keeper: tuple[Keeper, str]
+) -> None:
+    somebody, url = keeper
+    somebody.status = 500
+    files = CheckpointFiles(tmp_path)
+    async with await connect(database) as connection:
+        ledger = Ledger(database, b"l" * 32, [CheckpointWebhook(url), files], 1)
+        await log.append(beginning(log, "account-1"))
+        await ledger.catch_up(connection)
+        with pytest.raises(httpx.HTTPStatusError):
+            await ledger.hand_on(connection)
+        assert (last := await files.last(await growth.origin(connection))) is not None
+        assert last.size == 1
+
+
+async def test_no_answer_of_a_webhook_leads_elsewhere(keeper: tuple[Keeper, str]) -> None:
+    somebody, url = keeper
+    somebody.status = 307
+    with pytest.raises(httpx.HTTPStatusError):
+        await CheckpointWebhook(url).keep(ORIGIN, SIGNER.sign(checkpoint(1)))
+    assert somebody.asked == 1
+
+
+# Mail -----------------------------------------------------------------------------------------------------------------
+
+
+def mailing(data: Path, port: int, cert: Path, **more: object) -> CheckpointMail:
+    """A sink that mails to the auditor by a server on this machine."""
+    given: dict[str, object] = {"smtp_username": USERNAME, "smtp_password": PASSWORD, "checkpoint_mail_seconds": 3600.0}
+    settings = Settings.model_validate(
+        {"data": data, "smtp_host": "127.0.0.1", "smtp_port": port, "smtp_ca_file": cert, **given, **more}
+    )
+    return CheckpointMail(settings, "auditor@example.org", data / "checkpoints")
+
+
+async def test_T54_checkpoints_go_to_a_mailbox_and_verify_there(tmp_path: Path) -> None:
+    behaviour = Behaviour()
+    with smtp_server(behaviour, tmp_path, security="starttls", auth=True) as (port, cert):
+        sink = mailing(tmp_path, port, cert)
+        for size in (1, 1, 2):
+            await sink.keep(ORIGIN, SIGNER.sign(checkpoint(size)))
+        (first,) = behaviour.to("auditor@example.org")
+        assert behaviour.encrypted == [True]
+        # Another process, a day later.
+        (mailed,) = (tmp_path / "checkpoints").rglob("mailed")
+        os.utime(mailed, (time.time() - 3601, time.time() - 3601))
+        await mailing(tmp_path, port, cert).keep(ORIGIN, SIGNER.sign(checkpoint(3)))
+        last = behaviour.to("auditor@example.org")[1]
+    key = verifier.read_key(SIGNER.verifier)
+    for mail, size in ((first, 1), (last, 3)):
+        message = message_from_bytes(mail, policy=default)
+        assert message["Subject"] == f"Checkpoint of {ORIGIN}: {size} events"
+        (attached,) = message.iter_attachments()
+        assert attached.get_filename() == f"checkpoint-{size}.txt"
+        (note,) = verifier.read_notes(attached.get_content().decode(), "mailed", key)
+        assert note.size == size
+
+
+async def test_a_mail_server_that_is_away_is_tried_again_and_the_quiet_log_is_mailed_in_its_time(
+    log: EventLog, database: str, tmp_path: Path
+) -> None:
+    behaviour = Behaviour()
+    behaviour.refuse_data = "451 later"
+    with smtp_server(behaviour, tmp_path) as (port, cert):
+        sink = mailing(tmp_path, port, cert, smtp_security="none", smtp_username=None, smtp_password=None)
+        async with await connect(database) as connection:
+            ledger = Ledger(database, b"l" * 32, [CheckpointFiles(tmp_path), sink], 1)
+            await log.append(beginning(log, "account-1"))
+            await ledger.catch_up(connection)
+            with pytest.raises(NotKept):
+                await ledger.hand_on(connection)
+            behaviour.refuse_data = None
+            await ledger.hand_on(connection)
+            await log.append(beginning(log, "account-2"))
+            await ledger.catch_up(connection)
+            await ledger.hand_on(connection)
+            assert len(behaviour.received) == 1, "not before it is time"
+            (mailed,) = (tmp_path / "checkpoints").rglob("mailed")
+            os.utime(mailed, (0, 0))
+            for _ in range(2):
+                await ledger.hand_on(connection)
+            assert len(behaviour.received) == 2, "although nothing has happened since"
+
+
+def test_mail_without_a_mail_server_is_refused_at_the_start() -> None:
+    with pytest.raises(ValidationError, match="ACCOUNTS_SMTP_HOST"):
+        Settings.model_validate({"checkpoint_mail": "auditor@example.org"})
 
 
 async def test_T42_a_leader_that_dies_is_followed_by_another(log: EventLog, database: str, tmp_path: Path) -> None:

@@ -20,13 +20,18 @@ from accounts_es.cli.administer import DATA, Data, Url
 from accounts_es.cli.console import Trouble
 from accounts_es.cli.database import Tool, open_tool
 from accounts_es.cli.export import write_export
+from accounts_es.domain.errors import GeneralQueryInvalid
 from accounts_es.domain.event import NewerShape
 from accounts_es.eventstore.audit import Wanted, find_stream, plain, records, state_at
 from accounts_es.eventstore.audit_record import Record, harmless, harmless_json
 from accounts_es.eventstore.connection import Conn, connect_sync
 from accounts_es.eventstore.keys import SealBroken, WrongMasterKey
+from accounts_es.eventstore.listing import Asked, Filter
 from accounts_es.eventstore.mapper import UnknownTopic
 from accounts_es.eventstore.migrate import check_master_key
+from accounts_es.http.activities import LOG_ATTRIBUTES
+from accounts_es.http.listing import Queries
+from accounts_es.http.rules import Invalid
 
 _ROWS = 100
 """Rows of one table on a terminal: it is drawn before the next are read."""
@@ -43,6 +48,9 @@ def audit(
     ] = None,
     until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
     event: Annotated[str | None, typer.Option(help="Only events of this name, such as SignedUp.")] = None,
+    query: Annotated[
+        list[str] | None, typer.Option(help="Only what meets this filter, as the SDKs write it; may be repeated.")
+    ] = None,
     at: Annotated[str | None, typer.Option(help="Print the account's state as of a position or a time.")] = None,
     export: Annotated[
         Path | None, typer.Option(help="Write all events with their stored bytes here, or go on where it ends.")
@@ -53,7 +61,7 @@ def audit(
     database_url: Url = None,
 ) -> None:
     """Show who did what, in the order it happened."""
-    wanted = Wanted(None, project, actor, request, _time(since), _time(until), event)
+    wanted = Wanted(None, project, actor, request, _time(since), _time(until), event, _filters(query))
     try:
         with open_tool(data, database_url) as tool, connect_sync(tool.conninfo, as_app=False) as connection:
             # The log may be long and the reader of its output slow.
@@ -72,6 +80,8 @@ def audit(
                 _print(records(connection, tool.master, asked, redact=redact), as_json=as_json)
     except WrongMasterKey as error:
         raise Trouble(str(error)) from None
+    except GeneralQueryInvalid as refused:
+        raise Trouble(refused.message) from None
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         raise Trouble("there is no log in this database") from None
     except psycopg.Error as error:
@@ -94,6 +104,18 @@ def _stream(connection: Conn, tool: Tool, project: str, account_id: str) -> str:
             f"there is no account {account_id!r} in project {project!r}; an erased one is found by its stream"
         )
     return stream
+
+
+def _filters(queries: list[str] | None) -> tuple[Filter, ...]:
+    if not queries:
+        return ()
+    try:
+        asked = Queries(LOG_ATTRIBUTES).parse(list(queries))
+    except Invalid as broken:
+        raise Trouble(str(broken)) from None
+    if asked != Asked(filters=asked.filters):
+        raise Trouble("--query takes filters alone: the order is that of the log")
+    return asked.filters
 
 
 def _time(text: str | None) -> datetime | None:

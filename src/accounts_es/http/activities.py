@@ -43,7 +43,7 @@ def _case(value: str, names: Mapping[str, str]) -> str:
 _USER, _TEAM, _ACTOR = (Attribute(f"originator_id /* {of} */", Kind.TEXT) for of in ("user", "team", "actor"))
 """Named by ids of the wire, which the log does not hold in the clear."""
 
-ATTRIBUTES: Final = {
+LOG_ATTRIBUTES: Final = {
     "$sequence": activities.POSITION,
     "$createdAt": activities.TIME,
     "time": activities.TIME,
@@ -54,10 +54,9 @@ ATTRIBUTES: Final = {
     "correlationId": activities.CORRELATION,
     "stream": activities.STREAM,
     "actorType": Attribute(_case("split_part(split_part(actor, '<', 1), ':', 1)", ACTOR_TYPES), Kind.TEXT),
-    "actorId": _ACTOR,
-    "userId": _USER,
-    "teamId": _TEAM,
 }
+"""What the log itself can be asked by, in the wire's words."""
+ATTRIBUTES: Final = {**LOG_ATTRIBUTES, "actorId": _ACTOR, "userId": _USER, "teamId": _TEAM}
 _NEWEST_FIRST: Final = (Order(activities.POSITION, descending=True),)
 _NOBODY: Final = "-"
 """No stream is called that."""

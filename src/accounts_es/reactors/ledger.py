@@ -15,14 +15,14 @@ from accounts_es.eventstore.connection import AsyncConn, connect
 from accounts_es.eventstore.ledger import growth
 from accounts_es.eventstore.ledger.growth import LogRewritten
 from accounts_es.eventstore.ledger.note import Checkpoint, Signer
-from accounts_es.reactors.checkpoints import Sink
+from accounts_es.reactors.checkpoints import NotKept, Sink
 
 log = logging.getLogger(__name__)
 
 POLL: Final = 5.0
 """Seconds between tries to lead."""
 
-_UNKEPT = "SELECT size, note FROM log.checkpoints WHERE NOT kept ORDER BY size DESC LIMIT 1"
+_NEWEST = "SELECT size, note, kept FROM log.checkpoints ORDER BY size DESC LIMIT 1"
 _KEPT = "UPDATE log.checkpoints SET kept = true WHERE size <= %s AND NOT kept"
 
 
@@ -65,13 +65,25 @@ class Ledger:
             self._signed = made
 
     async def hand_on(self, connection: AsyncConn) -> None:
-        """Have the newest checkpoint kept elsewhere, unless it is. For the leader. Raises what the places raise."""
-        row = await (await connection.execute(_UNKEPT)).fetchone()
-        if row is not None:
-            name = await growth.origin(connection)
-            for sink in self._sinks:
-                await sink.keep(name, row[1])
-            await connection.execute(_KEPT, (row[0],))
+        """Have the newest checkpoint kept elsewhere, unless it is. For the leader.
+
+        A place that fails keeps none from the others. Raises what the first of them raised.
+        """
+        row = await (await connection.execute(_NEWEST)).fetchone()
+        if row is None:
+            return
+        size, note, kept = row
+        name, trouble = await growth.origin(connection), list[Exception]()
+        for sink in self._sinks:
+            if not kept or sink.paced:
+                try:
+                    await sink.keep(name, note)
+                except Exception as error:  # noqa: BLE001 - raised when all were asked
+                    trouble.append(error)
+        if trouble:
+            raise trouble[0]
+        if not kept:
+            await connection.execute(_KEPT, (size,))
 
     async def _follow(self, connection: AsyncConn) -> None:
         while True:
@@ -80,7 +92,7 @@ class Ledger:
                 await self.hand_on(connection)
             except LogRewritten as rewritten:
                 log.critical("nothing is signed any more: the log was rewritten", extra={"size": rewritten.size})
-            except (httpx.HTTPError, OSError) as error:
+            except (NotKept, httpx.HTTPError, OSError) as error:
                 log.warning("checkpoint not kept yet", extra={"error": type(error).__name__})
             # At most one checkpoint in this time. Looking that often costs less than to LISTEN: whoever listens must
             # read all the time, or the database holds on to what was not read.

@@ -39,32 +39,43 @@ def transports(settings: Settings, project: LoadProject | None = None) -> Mappin
     }
 
 
+def tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """Whom to trust on the way to the mail server; nothing where the way is open."""
+    if settings.smtp_security == "none":
+        return None
+    tls = ssl.create_default_context()
+    if settings.smtp_ca_file is not None:
+        tls.load_verify_locations(settings.smtp_ca_file)
+    return tls
+
+
+async def send(settings: Settings, tls: ssl.SSLContext | None, mail: EmailMessage, **way: Any) -> None:
+    """Hand a mail to the server that is set up. Raises aiosmtplib's errors."""
+    await aiosmtplib.send(
+        mail,
+        hostname=settings.smtp_host,
+        **(way or {"port": settings.smtp_port}),
+        username=settings.smtp_username,
+        password=settings.smtp_password.get_secret_value() if settings.smtp_password is not None else None,
+        use_tls=settings.smtp_security == "tls",
+        start_tls=settings.smtp_security == "starttls",
+        tls_context=tls,
+        timeout=settings.smtp_timeout,
+    )
+
+
 class Smtp:
     """One connection for each mail: a server that is down or slow holds up nothing but itself."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._tls = ssl.create_default_context()
-        if settings.smtp_ca_file is not None:
-            self._tls.load_verify_locations(settings.smtp_ca_file)
+        self._tls = tls_of(settings)
 
     async def deliver(self, message: Message) -> None:
         """Hand it to the server. Raises `Refused` when the server says never, to us or to the address."""
-        settings = self._settings
-        mail = _mail(settings, cast("Mail", message))
-        password = settings.smtp_password.get_secret_value() if settings.smtp_password is not None else None
+        mail = _mail(self._settings, cast("Mail", message))
         try:
-            await aiosmtplib.send(
-                mail,
-                hostname=settings.smtp_host,
-                **await self._way(),
-                username=settings.smtp_username,
-                password=password,
-                use_tls=settings.smtp_security == "tls",
-                start_tls=settings.smtp_security == "starttls",
-                tls_context=self._tls if settings.smtp_security != "none" else None,
-                timeout=settings.smtp_timeout,
-            )
+            await send(self._settings, self._tls, mail, **await self._way())
         except aiosmtplib.SMTPRecipientsRefused as refused:
             raise _no(refused.recipients[0].code, "recipient") from None
         except aiosmtplib.SMTPDataError as refused:
