@@ -3,7 +3,7 @@
 from typing import Final
 
 from accounts_es.eventstore.projection import Projection
-from projections import accounts, api_keys, identities, projects, resources, sessions, teams, webhooks
+from projections import accounts, api_keys, identities, projects, resources, sessions, streams, teams, webhooks
 
 ALL: Final[tuple[Projection, ...]] = (
     projects.projection,
@@ -13,5 +13,6 @@ ALL: Final[tuple[Projection, ...]] = (
     identities.projection,
     teams.projection,
     resources.projection,
+    streams.projection,
     webhooks.projection,
 )

@@ -239,9 +239,9 @@ class Application:
                 known = [await self._state(each.decider, each.stream) for each in steps]
         raise GeneralResourceLocked
 
-    async def load(self, decider: Decider[S, E], stream: str) -> Outcome[S]:
-        """The state of a stream as of now."""
-        recorded = cast("Sequence[Recorded[E]]", await self.log.load(stream))
+    async def load(self, decider: Decider[S, E], stream: str, *, until: int | None = None) -> Outcome[S]:
+        """The state of a stream as of now, or after the event at a position."""
+        recorded = cast("Sequence[Recorded[E]]", await self.log.load(stream, until=until))
         version = recorded[-1].stream_version if recorded else 0
         return Outcome(stream, version, decider.fold(recorded))
 

@@ -26,6 +26,7 @@ from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.ledger.note import public_key
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.migrate import migrate
+from accounts_es.eventstore.moments import Moments
 from accounts_es.eventstore.rebuild import fill
 from accounts_es.http import metrics, pages
 from accounts_es.http.api import Api
@@ -91,6 +92,8 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
         counters = Counters(parts.conninfo) if settings.rate_limits else None
         if counters is not None:
             await counters.start()
+        moments = Moments(parts.conninfo, parts.master, ALL)
+        await moments.start()
         sweeping = asyncio.create_task(_sweep(event_log, counters), name="sweep")
         try:
             application = Application(event_log)
@@ -104,6 +107,7 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
                     settings=settings,
                     application=application,
                     reads=event_log.reads,
+                    moments=moments,
                     refusals=refusals,
                     passwords=passwords,
                     jwts=jwts,
@@ -120,6 +124,7 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
             await asyncio.gather(sweeping, return_exceptions=True)
             if counters is not None:
                 await counters.stop()
+            await moments.stop()
             await refusals.stop()
             passwords.close()
 

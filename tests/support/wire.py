@@ -105,7 +105,8 @@ def refusals_of(operation: Operation | None) -> dict[str, type[errors.Refusal]]:
     if operation is None:
         return {errors.GeneralRouteNotFound.wire_type: errors.GeneralRouteNotFound}
     limited = (errors.GeneralRateLimitExceeded,) if operation.limits else ()
-    return {refusal.wire_type: refusal for refusal in (*operation.raises, *limited, *EVERYWHERE)}
+    before = (errors.UserNotFound,) if operation.has_past else ()
+    return {refusal.wire_type: refusal for refusal in (*operation.raises, *limited, *before, *EVERYWHERE)}
 
 
 def check_refusal(answer: httpx.Response, operation: Operation | None) -> None:

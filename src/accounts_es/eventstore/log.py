@@ -14,6 +14,8 @@ from accounts_es.eventstore.recorder import Recorder
 
 _STREAM = """SELECT originator_version, topic, state, notification_id FROM log.accounts_events
              WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"""
+_STREAM_UNTIL = """SELECT originator_version, topic, state, notification_id FROM log.accounts_events
+    WHERE originator_id = %s AND originator_version > %s AND notification_id <= %s ORDER BY originator_version"""
 _KEYS = "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)"
 
 
@@ -35,13 +37,17 @@ class EventLog:
         await self.recorder.stop()
         await self.reads.stop()
 
-    async def load(self, stream: str, *, after: int = 0) -> Sequence[Recorded[Event]]:
-        """The events of a stream beyond a version, in order. A stream nobody wrote to is empty."""
+    async def load(self, stream: str, *, after: int = 0, until: int | None = None) -> Sequence[Recorded[Event]]:
+        """The events of a stream beyond a version and up to a position, in order.
+
+        A stream nobody wrote to is empty.
+        """
+        asked = (_STREAM, (stream, after)) if until is None else (_STREAM_UNTIL, (stream, after, until))
         if self.keys.get(stream) is None:
             # In this order: whoever sees an event must see its key, unless it is gone for good.
-            rows, _ = await asyncio.gather(self.reads.fetch(_STREAM, (stream, after)), self._load_keys([stream]))
+            rows, _ = await asyncio.gather(self.reads.fetch(*asked), self._load_keys([stream]))
         else:
-            rows = await self.reads.fetch(_STREAM, (stream, after))
+            rows = await self.reads.fetch(*asked)
         if rows and self.keys.get(stream) is None:
             await self._load_keys([stream])  # other streams' keys may have pushed it out of memory meanwhile
         return [decode(stream, version, topic, state, position, self.keys) for version, topic, state, position in rows]

@@ -60,12 +60,12 @@ from accounts_es.domain.project.commands.keys import USED_EVERY
 from accounts_es.domain.values import is_id
 from accounts_es.eventstore.append import AppendRefused
 from accounts_es.eventstore.reader import ReadsClosed
-from accounts_es.http import gates, idempotency, limits, pages
+from accounts_es.http import gates, idempotency, limits, pages, past
 from accounts_es.http.callers import GUEST, caller_with_jwt, caller_with_key, caller_with_session
 from accounts_es.http.context import Context, Services
 from accounts_es.http.cookies import presented
 from accounts_es.http.impersonation import act_as
-from accounts_es.http.operation import Operation, Redirect, Source, Streamed
+from accounts_es.http.operation import AT, Operation, Redirect, Source, Streamed
 from accounts_es.http.origins import RawHeaders, allow, is_trusted, unknown_origin
 from accounts_es.http.requests import Request
 from accounts_es.http.routes import Routes
@@ -283,7 +283,10 @@ class Api:
         if remembered is not None:
             await limits.succeeded(ctx, counted)
             return Answer(remembered.status, remembered.body, [*_PRIVATE, *remembered.headers])
-        result = await operation.handler(ctx, **values)
+        if operation.has_past and AT in ctx.request.query():
+            result = await past.answer(ctx, path, values)
+        else:
+            result = await operation.handler(ctx, **values)
         if counted:
             await limits.succeeded(ctx, counted)
         if isinstance(result, Redirect):

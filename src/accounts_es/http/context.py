@@ -1,6 +1,6 @@
 """What a handler works with: the request, who calls, the project, and the doors to commands and reads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -14,10 +14,11 @@ from accounts_es.adapters.oauth_states import States
 from accounts_es.application import Application, Besides, Outcome, Step
 from accounts_es.domain.decider import Decider
 from accounts_es.domain.errors import UserSessionNotFound
-from accounts_es.domain.event import Event, Metadata
+from accounts_es.domain.event import Event, Metadata, Recorded
 from accounts_es.domain.security.events import AccessDenied, AuditRead, SignInRefused
 from accounts_es.eventstore.append import IdempotencyKey
 from accounts_es.eventstore.counters import Counters
+from accounts_es.eventstore.moments import Moments
 from accounts_es.eventstore.reads import Reads
 from accounts_es.http import cookies
 from accounts_es.http.callers import GUEST, Caller
@@ -44,6 +45,7 @@ class Services:
     settings: Settings
     application: Application
     reads: Reads
+    moments: Moments
     refusals: Refusals
     passwords: Passwords
     jwts: Jwts
@@ -57,6 +59,15 @@ class Services:
     """Where requests are counted; nothing when rate limits are switched off."""
     wording: Callable[[MailTemplate, str], tuple[str, str]]
     """Our own subject and text of a mail in a language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A place in the log: the read models as of then, and when that was."""
+
+    reads: Reads
+    position: int
+    at: datetime
 
 
 @dataclass(slots=True)
@@ -84,13 +95,15 @@ class Context:
     answer_key: str | None = None
     """Set when the client sent an idempotency key: what its answer is sealed under."""
     at: datetime = field(default_factory=now)
+    moment: Moment | None = None
+    """Set while an operation answers as of then."""
     headers: RawHeaders = field(default_factory=list[tuple[bytes, bytes]])
     """Headers for the answer, besides those every answer has."""
 
     @property
     def reads(self) -> Reads:
         """Where queries run."""
-        return self.services.reads
+        return self.services.reads if self.moment is None else self.moment.reads
 
     @property
     def project_id(self) -> str:
@@ -179,7 +192,13 @@ class Context:
 
     async def load(self, decider: Decider[S, E], stream: str) -> S:
         """The state of a stream, for what read models do not hold."""
-        return (await self.services.application.load(decider, stream)).state
+        until = None if self.moment is None else self.moment.position
+        return (await self.services.application.load(decider, stream, until=until)).state
+
+    async def history(self, stream: str) -> Sequence[Recorded[Event]]:
+        """The events of a stream."""
+        until = None if self.moment is None else self.moment.position
+        return await self.services.application.log.load(stream, until=until)
 
     def token_digest(self, stream: str, secret: str) -> str:
         """What is stored of a one-time secret of an account (hex). Keyed, because a secret may be six digits."""

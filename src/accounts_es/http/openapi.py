@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from accounts_es.domain.errors import GeneralRateLimitExceeded, Refusal
-from accounts_es.http.operation import Operation, Parameter, Source
+from accounts_es.domain.errors import GeneralRateLimitExceeded, Refusal, UserNotFound
+from accounts_es.http.operation import AT, Operation, Parameter, Source
+from accounts_es.http.webhooks.rules import Place
 from accounts_es.settings import SERVER_VERSION
 
 _MODELS: Final = "#/components/schemas/"
@@ -23,6 +24,9 @@ _ERROR: Final[dict[str, Any]] = {
 }
 
 _ERROR_CONTENT: Final[dict[str, Any]] = {"application/json": {"schema": {"$ref": f"{_MODELS}Error"}}}
+
+_AT: Final = Parameter(AT, AT, Source.QUERY, Place(), required=False)
+"""Of every operation that has a past."""
 
 _LIMIT_HEADERS: Final[dict[str, Any]] = {
     "X-RateLimit-Limit": {"description": "Requests within the window", "schema": {"type": "integer"}},
@@ -66,13 +70,16 @@ def _describe(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     }
     outside = [each for each in operation.parameters if each.source is not Source.BODY]
     inside = [each for each in operation.parameters if each.source is Source.BODY]
+    if operation.has_past:
+        outside.append(_AT)
     if outside:
         described["parameters"] = [_parameter(each) for each in outside]
     if inside:
         described["requestBody"] = {"content": {"application/json": {"schema": _body(inside)}}}
     by_status: dict[int, list[str]] = {}
     limited: tuple[type[Refusal], ...] = (GeneralRateLimitExceeded,) if operation.limits else ()
-    for refusal in (*operation.raises, *limited):
+    before: tuple[type[Refusal], ...] = (UserNotFound,) if operation.has_past else ()
+    for refusal in dict.fromkeys((*operation.raises, *limited, *before)):
         by_status.setdefault(refusal.wire_status, []).append(refusal.wire_type)
     for status, types in sorted(by_status.items()):
         described["responses"][str(status)] = {

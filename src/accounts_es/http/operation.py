@@ -32,6 +32,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+AT: Final = "at"
+"""The query parameter of reads as of an earlier moment."""
+OF_STATE: Final = frozenset({"account", "users", "teams", "project"})
+"""Services whose reads are of what is the case, so that they can be of what was."""
+OF_EVENTS: Final = frozenset({"account.listLogs", "users.listLogs", "teams.listLogs"})
+"""Reads among them that tell what happened: their answers have times themselves, and they refuse ``at``."""
+EVALUATIONS: Final = frozenset({"access.evaluate", "access.evaluateAll"})
+"""Questions that are asked with POST and change nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Redirect:
     """The answer to a browser that is sent on. An operation that returns it answers refusals with a page for people."""
@@ -161,6 +171,11 @@ class Operation:
     def streams(self) -> bool:
         """Whether its answer is a file that may be long."""
         return self.returns is Streamed
+
+    @property
+    def has_past(self) -> bool:
+        """Whether ``at`` asks for what it answered then."""
+        return self.id in EVALUATIONS or (self.method == "GET" and self.group in OF_STATE and not self.for_browsers)
 
     @property
     def group(self) -> str:

@@ -70,7 +70,7 @@ async def _source(ctx: Context, account: AccountRow | None, role: str) -> dict[s
     name, _, identifier = named.partition(":")
     if name in {"team", "member"}:
         return await _membership(ctx, account, name, identifier)
-    recorded = await ctx.services.application.log.load(account.stream)
+    recorded = await ctx.history(account.stream)
     match name:
         case "label":
             wanted: tuple[type[Event], ...] = (account_events.LabelAdded,)
@@ -98,7 +98,7 @@ async def _membership(ctx: Context, account: AccountRow, name: str, identifier: 
                 return None
             recorded = [
                 each
-                for each in await ctx.services.application.log.load(team.stream)
+                for each in await ctx.history(team.stream)
                 if getattr(each.event, "membership_id", None) == membership.membership_id
             ]
             wanted = (team_events.MemberJoined, team_events.MemberAdded, team_events.MemberRolesChanged)

@@ -90,7 +90,7 @@ async def _decided(ctx: Context, subject: Any, action: Any, resource: Any) -> mo
     if question.action not in RESOURCE_ACTIONS:
         raise GeneralArgumentInvalid(f"Invalid `action` param: its name must be one of {', '.join(RESOURCE_ACTIONS)}")
     decision = await decide(ctx, question)
-    if not decision["decision"]:
+    if not decision["decision"] and ctx.moment is None:
         await ctx.deny("permission_missing")
     return decision
 
