@@ -19,6 +19,7 @@ from benchmarks.bars import bars
 from benchmarks.http import http
 from benchmarks.listing import listing
 from benchmarks.measure import Options, Report
+from benchmarks.rebuild import rebuilding
 from benchmarks.replay import replay
 from benchmarks.report import show
 from benchmarks.startup import startup
@@ -31,6 +32,7 @@ PARTS: Final = {
     "access": access,
     "appends": appends,
     "replay": replay,
+    "rebuild": rebuilding,
     "listing": listing,
 }
 
@@ -49,6 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=_numbers, metavar="N,...", help="1,16,64 unless given")
     parser.add_argument("--workers", type=_numbers, metavar="N,...", help="1,2 unless given")
     parser.add_argument("--users", type=_numbers, metavar="FEW,MANY", help="100000,1000000 unless given")
+    parser.add_argument("--events", type=int, help="of a long log, 1000000 unless given")
     parser.add_argument("--rounds", type=int, help="3 unless given")
     parser.add_argument("--seconds", type=float, help="of each measurement, 1.5 unless given")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything here")
@@ -64,6 +67,7 @@ def main() -> int:
         users=given.users or ([10_000, 100_000] if given.quick else [100_000, 1_000_000]),
         rounds=given.rounds or (1 if given.quick else 3),
         seconds=given.seconds or (1.0 if given.quick else 1.5),
+        events=given.events or (50_000 if given.quick else 1_000_000),
     )
     report = Report()
     report.facts["cores"] = os.cpu_count()

@@ -3,7 +3,7 @@
 import statistics
 from typing import Any, NamedTuple
 
-from benchmarks import appends, listing
+from benchmarks import appends, listing, rebuild
 from benchmarks.http import BARE, LIBRARY, SAVE
 from benchmarks.measure import Report
 
@@ -39,6 +39,8 @@ _LIMITS = (
     (listing.DEAREST[listing.KEYED], 3.0),
     (listing.DEAREST[listing.SCAN], 15.0),
     (listing.SPILLS, 0.0),
+    *((rebuild.NOTICED.format(each), 2.0) for each in rebuild.OPERATIONS),
+    (rebuild.GROWTH, 1.2),
 )
 CONNECTIONS = 64
 

@@ -9,7 +9,7 @@ import psycopg
 
 from accounts_es.eventstore.ledger import growth
 from accounts_es.eventstore.ledger.merkle import fold, inclusion, leaf_hash
-from accounts_es.eventstore.ledger.tiles import WIDTH, Tiles, wanted
+from accounts_es.eventstore.ledger.tiles import TILES, WIDTH, Tiles, wanted
 from benchmarks.measure import Result
 
 HASHED: Final = "ledger: events hashed into the tree"
@@ -33,6 +33,28 @@ def hashed(owner: str) -> Result:
     began = time.perf_counter()
     count = asyncio.run(grown())
     return {"rate": count / (time.perf_counter() - began), "answers": count, "errors": 0}
+
+
+def stored_proof_ms(owner: str) -> float:
+    """A proof of inclusion, its tiles read from the database; the tree is made for it, and nobody sees it."""
+
+    async def measured() -> float:
+        async with (
+            await psycopg.AsyncConnection[tuple[Any, ...]].connect(owner, autocommit=True) as connection,
+            connection.transaction(force_rollback=True),
+        ):
+            await connection.execute("SET LOCAL TimeZone = 'UTC'")
+            while await growth.grow(connection):
+                pass
+            size, chance = (await growth.head(connection)).size, random.Random(1)
+            began = time.perf_counter()
+            for _ in range(_PROOFS):
+                index = chance.randrange(size)
+                rows = await connection.cursor(binary=True).execute(TILES, wanted(index, size), prepare=True)
+                inclusion(index, size, Tiles(await rows.fetchall()).node)
+            return (time.perf_counter() - began) / _PROOFS * 1000
+
+    return asyncio.run(measured())
 
 
 def proof_ms() -> float:

@@ -1,7 +1,8 @@
 """A load generator in a process of its own: keep-alive connections that each send a request, wait, send the next.
 
 ``python -m benchmarks.load PLAN`` reads a plan (JSON: port, connections, seconds, status, requests as base64) and
-prints what it saw as one line of JSON. It must not be the bottleneck; `benchmarks` measures its limit as well.
+prints what it saw as one line of JSON. With a ``pause`` each waits
+so long before it sends again. It must not be the bottleneck; `benchmarks` measures its limit as well.
 """
 
 import asyncio
@@ -21,9 +22,10 @@ _DRAIN_SECONDS: Final = 30.0
 class Connection(asyncio.Protocol):
     """One client. An answer counts only if it is whole and has the expected status."""
 
-    def __init__(self, requests: list[bytes], status: bytes) -> None:
+    def __init__(self, requests: list[bytes], status: bytes, pause: float = 0.0) -> None:
         self.requests = requests
         self.status = status
+        self.pause = pause
         self.latencies: list[float] = []
         self.in_time = 0
         self.errors = 0
@@ -70,10 +72,12 @@ class Connection(asyncio.Protocol):
             self.latencies.append(now - self._sent)
             if now < self._end:
                 self.in_time += 1
-        if now < self._end:
-            self._send()
-        else:
+        if now + self.pause >= self._end:
             self.idle.set()
+        elif self.pause:
+            asyncio.get_running_loop().call_later(self.pause, self._send)
+        else:
+            self._send()
 
     def _send(self) -> None:
         request = self.requests[self._next % len(self.requests)]
@@ -101,7 +105,7 @@ async def run(plan: dict[str, Any]) -> dict[str, float]:
     for nth in range(plan["connections"]):
         mine = requests[nth :: plan["connections"]] or requests
         _, connection = await loop.create_connection(
-            partial(Connection, mine, str(plan["status"]).encode()), "127.0.0.1", plan["port"]
+            partial(Connection, mine, str(plan["status"]).encode(), plan.get("pause", 0.0)), "127.0.0.1", plan["port"]
         )
         connections.append(connection)
     cpu = time.process_time()

@@ -25,6 +25,8 @@ class Options:
     users: list[int]
     rounds: int
     seconds: float
+    events: int
+    """Of a long log."""
 
 
 @dataclass(slots=True)
@@ -97,13 +99,14 @@ def raw(method: str, path: str, body: dict[str, Any] | None = None, *, cookie: s
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-def load(port: int, connections: int, seconds: float, status: int, requests: list[bytes]) -> Result:
+def load(port: int, connections: int, seconds: float, status: int, requests: list[bytes], pause: float = 0.0) -> Result:
     """One measurement over HTTP, by a generator in a process of its own."""
     plan = {
         "port": port,
         "connections": connections,
         "seconds": seconds,
         "status": status,
+        "pause": pause,
         "requests": [base64.b64encode(each).decode() for each in requests],
     }
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:

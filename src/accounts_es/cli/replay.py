@@ -1,10 +1,11 @@
 """``accounts-es replay``: rebuild the read models from the log, or hold them against it."""
 
+import os
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import psycopg
 import typer
@@ -34,6 +35,8 @@ from accounts_es.eventstore.rebuild import (
 )
 from projections import ALL
 
+NICE: Final = 10
+"""Whoever answers requests on the same machine goes first."""
 BATCH = typer.Option(min=1, max=10_000, help="Events in one transaction.")
 
 
@@ -76,6 +79,7 @@ def replay(
         {"--verify": verify, "--resume": resuming, "--roll-back": back, "--forget": forgetting, "--status": status}
     )
     chosen = _chosen(read_models)
+    os.nice(NICE)
     wanted = Accept(_acceptable(accept), accept_differences, accept_parked)
     with open_tool(data, database_url) as tool, _progress() as progress:
         if tool.master is None:

@@ -48,7 +48,9 @@ def alone(conninfo: str, master: MasterKey) -> Generator[Conn]:
     """The owner's connection of whoever rebuilds: one at a time. Raises `RebuildRunning`, `WrongMasterKey`."""
     with connect_sync(conninfo, as_app=False) as connection:
         connection.execute(
-            "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0"
+            "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
+            # A batch that a crash of the database takes along is made again: nobody need wait for the disk for it.
+            " SET synchronous_commit = off"
         )
         check_master_key(connection, master)
         try:
@@ -75,6 +77,7 @@ def under_lock(
         try:
             with connection.transaction():
                 _end_vacuum(connection, projections)
+                connection.execute("SET LOCAL synchronous_commit = on")
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
                 work()
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
