@@ -12,9 +12,10 @@ from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from tests.support.server import COMMAND, MASTER, Server, environment
+from tests.support.server import COMMAND, MASTER, Server, environment, keys
 
 
 def serve(*arguments: str, **settings: str) -> str:
@@ -196,3 +197,47 @@ def test_a_database_of_ones_own_needs_keys_of_ones_own(database: str, tmp_path: 
         ACCOUNTS_MASTER_KEY=secret,
     )
     assert said.startswith("there is no jwt key")
+
+
+def _insert(database: str, topic: str, state: str) -> None:
+    with psycopg.connect(database) as owner:
+        owner.execute(
+            """INSERT INTO log.accounts_events
+               (originator_id, originator_version, topic, state, project_id, recorded_at, actor, operation, request_id,
+                correlation_id)
+               VALUES ('account-9', 1, %s, %s, 'default', now(), 'system', 'x', 'r', 'r')""",
+            (topic, state.encode()),
+        )
+
+
+def test_T36_T37_a_server_does_not_start_on_a_log_that_a_later_release_has_written_to(
+    database: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(database) as owner:
+        owner.execute("INSERT INTO log.shapes VALUES ('account.levitated', 1)")
+    _insert(database, "account.levitated", '{"v": 1}')
+    said = serve("--port", "0", "--data", str(tmp_path), ACCOUNTS_DATABASE_URL=database, **keys())
+    assert said.startswith("the log holds events that a later release has written (account.levitated, version 1)")
+
+
+def test_T43_a_server_does_not_start_on_a_read_model_that_could_not_be_filled_and_says_what_to_do(
+    database: str, tmp_path: Path
+) -> None:
+    _insert(database, "account.signed_up", '{"v": 1, "data": {}, "meta": {}}')
+    with psycopg.connect(database) as owner:
+        owner.execute("UPDATE log.read_models SET rebuilt_to = -1 WHERE name = 'accounts'")
+    how = {"ACCOUNTS_DATABASE_URL": database, **keys()}
+    said = serve("--port", "0", "--data", str(tmp_path), ACCOUNTS_LOG_LEVEL="ERROR", **how)
+    assert said.startswith("accounts: stream account-9 stands still at version 1, event 1 (account.signed_up): ")
+    assert "--accept-parked" in said
+    done = subprocess.run(
+        [COMMAND, "replay", "--resume", "--accept-parked", "--data", str(tmp_path)],
+        env=environment(**how),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with Server(tmp_path / "data", database_url=database) as server:
+        assert server.client().ask("GET", "/health").status_code == 200
