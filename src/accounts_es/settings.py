@@ -140,6 +140,12 @@ class Settings(BaseSettings):
     """Whom the newest checkpoint is mailed to, by the server of ``smtp_host``."""
     checkpoint_mail_seconds: float = Field(default=86_400.0, gt=0)
     """At most one such mail in this time, and none when nothing happened."""
+    webhook_timeout: float = Field(default=15.0, gt=0)
+    """How long a webhook may take for an answer."""
+    webhook_attempts: int = Field(default=10, ge=1)
+    """Attempts in a row that a webhook may let fail before it is disabled."""
+    webhook_pause: float = Field(default=5.0, gt=0)
+    """How long is waited after the first of them; the next pauses double, up to a quarter of an hour."""
     refusals_recorded: int = Field(default=300, ge=1)
     """Refusals of one kind that are recorded one by one for each project, minute and worker; more are counted."""
     metrics_token: SecretStr | None = Field(default=None, min_length=16)

@@ -17,6 +17,7 @@ from accounts_es.cli.serve import serve
 from accounts_es.cli.settings import GROUPS
 from accounts_es.cli.users import users
 from accounts_es.cli.version import version
+from accounts_es.cli.webhooks import webhooks
 
 app = typer.Typer(
     name="accounts-es",
@@ -36,6 +37,7 @@ for name, group in GROUPS.items():
     projects.add_typer(group, name=name)
 app.add_typer(keys, name="keys")
 app.add_typer(users, name="users")
+app.add_typer(webhooks, name="webhooks")
 app.add_typer(hashes, name="hash")
 
 

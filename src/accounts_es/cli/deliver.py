@@ -1,4 +1,4 @@
-"""``accounts-es deliver``: mail, text messages, the verifiable log. ``serve`` runs one of its own."""
+"""``accounts-es deliver``: mail, text messages, webhooks, the verifiable log. ``serve`` runs one of its own."""
 
 import asyncio
 import logging
@@ -19,12 +19,17 @@ from accounts_es.adapters.key_files import load_key
 from accounts_es.cli.console import Trouble, read_settings
 from accounts_es.cli.database import open_tool
 from accounts_es.eventstore.keys import MasterKey
+from accounts_es.eventstore.log import EventLog
+from accounts_es.eventstore.moments import Moments
 from accounts_es.reactors.checkpoints import sinks
 from accounts_es.reactors.kept_tables import keep_up
 from accounts_es.reactors.ledger import Ledger
 from accounts_es.reactors.outbox import Outbox
 from accounts_es.reactors.projects import projects
 from accounts_es.reactors.transports import transports
+from accounts_es.reactors.webhooks import Webhooks
+from accounts_es.reactors.webhooks.fleet import OpenSource
+from accounts_es.reactors.webhooks.source import Source
 from accounts_es.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -71,7 +76,8 @@ def announce(settings: Settings) -> None:
 
 async def _deliver(settings: Settings, conninfo: str, master: MasterKey) -> None:
     outbox = Outbox(conninfo, master, transports(settings, projects(conninfo, master)))
-    working = [asyncio.create_task(outbox.run()), asyncio.create_task(keep_up(conninfo, master))]
+    webhooks = Webhooks(settings, conninfo, master, _as_told(master))
+    working = [asyncio.create_task(each) for each in (outbox.run(), keep_up(conninfo, master), webhooks.run())]
     ledger_key = load_key("ledger", settings.data, os.environ)
     if ledger_key is not None:
         ledger = Ledger(conninfo, ledger_key, sinks(settings), settings.checkpoint_seconds)
@@ -100,6 +106,17 @@ async def _deliver(settings: Settings, conninfo: str, master: MasterKey) -> None
     for task in done:
         if not task.cancelled():
             task.result()
+
+
+def _as_told(master: MasterKey) -> OpenSource:
+    """The log in the words of the wire. They are loaded with the first webhook: most servers have none."""
+
+    def opened(event_log: EventLog, moments: Moments) -> Source:
+        from accounts_es.http.wire_feed import WireFeed  # noqa: PLC0415 - see above
+
+        return WireFeed(event_log, moments, master)
+
+    return opened
 
 
 @contextmanager

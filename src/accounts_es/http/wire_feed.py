@@ -1,0 +1,145 @@
+"""The log as it is told to other systems: page by page, in whole groups, with payloads as of each event."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from accounts_es.domain.event import JSONObject
+from accounts_es.eventstore.keys import KeyRing, MasterKey
+from accounts_es.eventstore.log import EventLog
+from accounts_es.eventstore.mapper import decode
+from accounts_es.eventstore.moments import Moments
+from accounts_es.eventstore.positions import head
+from accounts_es.http.wire_events import TOPICS, Group, WireEvent, told_together
+from accounts_es.http.wire_payloads import Gone, Teller
+from projections import accounts
+
+ROWS: Final = 100
+"""Events of a page at most; an operation that records more in one stream is told in parts."""
+REACH: Final = 20_000
+"""Positions a page looks through at most."""
+_KEPT: Final = 512
+"""Payloads kept for the next who is told the same."""
+
+_ROWS: Final = """SELECT originator_id, originator_version, topic, state, notification_id FROM log.accounts_events
+    WHERE notification_id > %s AND notification_id <= %s AND project_id = %s AND topic = ANY(%s)
+    ORDER BY notification_id LIMIT %s"""
+_KEYS: Final = "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One event to tell."""
+
+    feed: "WireFeed"
+    event: WireEvent
+
+    @property
+    def pattern(self) -> tuple[str, ...]:
+        """The most exact name, by its segments."""
+        return self.event.pattern
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All its names."""
+        return self.event.names
+
+    @property
+    def own_position(self) -> int:
+        """The place in the log of the fact itself."""
+        return self.event.recorded.position
+
+    @property
+    def at(self) -> datetime:
+        """When it happened."""
+        return self.event.recorded.meta.at
+
+    async def payload(self) -> JSONObject | None:
+        """The response model as of then; nothing of somebody who was erased meanwhile."""
+        return await self.feed.payload(self.event)
+
+    async def caused_by(self) -> str:
+        """The id of the account that did it, if an account did and is still there."""
+        return await self.feed.caused_by(self.event)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one request did to one account or team."""
+
+    stream: str
+    end: int
+    notices: Sequence[Notice]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the log, up to ``reached``."""
+
+    told: Sequence[Told]
+    reached: int
+    is_last: bool
+
+
+class WireFeed:
+    """Reads what is told. Remembers no keys: whoever is erased is told of no more."""
+
+    def __init__(self, log: EventLog, moments: Moments, master: MasterKey) -> None:
+        self._log = log
+        self._master = master
+        self._teller = Teller(log, moments)
+        self._payloads: OrderedDict[int, JSONObject | None] = OrderedDict()
+
+    async def page(self, project: str, after: int) -> Page:
+        """What happened in a project after a position."""
+        last = await head(self._log.reads)
+        until = min(last, after + REACH)
+        if until <= after:
+            return Page((), after, is_last=True)
+        rows = await self._log.reads.fetch(_ROWS, (after, until, project, list(TOPICS), ROWS))
+        groups = told_together(await self._decode(rows))
+        whole = len(rows) < ROWS and until == last
+        if not whole and groups and groups[-1][0].position > after + 1:
+            # The last may go on beyond this page: the next one begins with it.
+            until = groups.pop()[0].position - 1
+        elif len(rows) == ROWS:
+            until = rows[-1][4]
+        return Page([await self._told(group) for group in groups], until, is_last=until == last)
+
+    async def payload(self, event: WireEvent) -> JSONObject | None:
+        """The response model as of then; nothing of somebody who was erased meanwhile."""
+        position = event.recorded.position
+        if position not in self._payloads:
+            try:
+                self._payloads[position] = await self._teller.payload(event)
+            except Gone:
+                self._payloads[position] = None
+            if len(self._payloads) > _KEPT:
+                self._payloads.popitem(last=False)
+        return self._payloads.get(position)
+
+    async def caused_by(self, event: WireEvent) -> str:
+        """The id of the account that did it, if an account did and is still there."""
+        actor = event.recorded.meta.actor
+        if actor.kind != "account":
+            return ""
+        if actor.id == event.recorded.stream:
+            return event.pattern[1]
+        row = await self._log.reads.load(accounts.BY_STREAM, (actor.id,))
+        return row.account_id if row is not None else ""
+
+    async def _told(self, group: Group) -> Told:
+        events = sorted(await self._teller.events(group), key=lambda each: each.recorded.position)
+        return Told(group[0].stream, group[-1].position, tuple(Notice(self, each) for each in events))
+
+    async def _decode(self, rows: Sequence[tuple[Any, ...]]) -> Group:
+        keys = KeyRing(self._master)
+        streams = list({row[0] for row in rows})
+        if streams:
+            found = await self._log.reads.fetch(_KEYS, (streams,))
+            keys.add({subject: bytes(wrapped) for subject, wrapped in found})
+        return tuple(
+            decode(stream, version, topic, bytes(state), at, keys) for stream, version, topic, state, at in rows
+        )
