@@ -3,7 +3,7 @@
 from typing import Final
 
 from accounts_es.eventstore.projection import Projection
-from projections import accounts, api_keys, identities, projects, resources, sessions, streams, teams, webhooks
+from projections import accounts, api_keys, identities, people, projects, resources, sessions, streams, teams, webhooks
 
 ALL: Final[tuple[Projection, ...]] = (
     projects.projection,
@@ -11,6 +11,7 @@ ALL: Final[tuple[Projection, ...]] = (
     accounts.projection,
     sessions.projection,
     identities.projection,
+    people.projection,
     teams.projection,
     resources.projection,
     streams.projection,

@@ -47,6 +47,12 @@ def signed_up(tx: Tx, recorded: Recorded[account_events.SignedUp]) -> None:
     _began(tx, recorded, "account", recorded.event.account_id)
 
 
+@projection.on(account_events.AccountErased)
+def account_erased(tx: Tx, recorded: Recorded[account_events.AccountErased]) -> None:
+    """The id of an erased person is not kept."""
+    tx.execute("DELETE FROM streams_v1 WHERE stream = %s AND version < %s", (recorded.stream, recorded.stream_version))
+
+
 @projection.on(team_events.TeamCreated)
 def team_created(tx: Tx, recorded: Recorded[team_events.TeamCreated]) -> None:
     """So has a team."""

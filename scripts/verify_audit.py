@@ -3,6 +3,7 @@
     python verify_audit.py --key KEY --checkpoint FILE... EXPORT
     python verify_audit.py --key KEY --proof FILE [--checkpoint FILE...]
     python verify_audit.py --key KEY --consistency FILE --checkpoint FILE...
+    python verify_audit.py --key KEY --certificate FILE
 
 KEY is what `GET /v1/audit/key` calls `verifier`, or a file with it. It must come from whoever runs the server, not from
 where the log came from. Ends with 1 and the first thing that is wrong.
@@ -252,6 +253,23 @@ def check_signature(text: str, signatures: str, checkpoint: Checkpoint, key: Key
     raise Wrong(f"{checkpoint} is not signed by this key")
 
 
+def check_certificate(text: str, key: Key) -> str:
+    """A certificate of erasure is signed by this key. Says what it says; raises `Wrong`."""
+    body, dash, signature = text.rpartition("\n\N{EM DASH} ")
+    lines = body.splitlines()
+    if not dash or lines[:2] != ["accounts-es/erasure/1", f"log: {key.name}"] or len(signature.split("\n")) != 2:
+        raise Wrong("it is no certificate of an erasure in this log")
+    name, _, encoded = signature.removesuffix("\n").partition(" ")
+    signed = unbase64(encoded, "the signature")
+    if name != key.name or signed[:4] != key.id:
+        raise Wrong("the certificate is not signed by this key")
+    try:
+        key.public.verify(signed[4:], body.encode())
+    except InvalidSignature:
+        raise Wrong("the certificate has a false signature") from None
+    return "certified: " + ", ".join(lines[2:])
+
+
 # Checking -------------------------------------------------------------------------------------------------------------
 
 
@@ -328,11 +346,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--checkpoint", action="append", default=[], type=Path, metavar="FILE", help="with notes in it")
     parser.add_argument("--proof", type=Path, metavar="FILE", help="an answer of GET /v1/audit/proof")
     parser.add_argument("--consistency", type=Path, metavar="FILE", help="an answer of GET /v1/audit/consistency")
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="of an erasure")
     parser.add_argument("export", nargs="?", type=Path, help="a file written by accounts-es audit --export")
     given = parser.parse_args(arguments)
-    if given.export is None and given.proof is None and given.consistency is None:
-        parser.error("name an export, a proof or a consistency proof")
-    if not given.checkpoint and given.proof is None:
+    asked = (given.export, given.proof, given.consistency, given.certificate)
+    if all(each is None for each in asked):
+        parser.error("name an export, a proof, a consistency proof or a certificate")
+    if not given.checkpoint and (given.export is not None or given.consistency is not None):
         parser.error("name at least one checkpoint")
     try:
         key = read_key(Path(given.key).read_text("utf-8") if Path(given.key).is_file() else given.key)
@@ -348,6 +368,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"good: {check_proof(given.proof.read_text('utf-8'), key, checkpoints)}")
         if given.consistency is not None:
             print(f"good: {check_both(given.consistency.read_text('utf-8'), checkpoints)}")
+        if given.certificate is not None:
+            print(f"good: {check_certificate(given.certificate.read_text('utf-8'), key)}")
     except Wrong as wrong:
         print(f"WRONG: {wrong}")
         return 1

@@ -18,6 +18,7 @@ from accounts_es.domain.errors import (
     GeneralResourceLocked,
     GeneralServiceUnavailable,
     Refusal,
+    UserErased,
 )
 from accounts_es.domain.event import Event, Metadata, Recorded
 from accounts_es.eventstore.append import (
@@ -29,6 +30,7 @@ from accounts_es.eventstore.append import (
     IdempotencyKey,
     KeyUsed,
     LogBusy,
+    StreamErased,
 )
 from accounts_es.eventstore.log import EventLog
 from accounts_es.messages import Message
@@ -156,6 +158,7 @@ class Application:
         self.log = log
         self._cache = _StateCache()
         self._turns = _Turns()
+        log.erased.append(self._cache.drop)
 
     async def execute(
         self,
@@ -285,13 +288,20 @@ class Application:
                     raise GeneralIdempotencyKeyReused from None
                 case LogBusy():
                     raise GeneralServiceUnavailable from None
+                case StreamErased():
+                    for each in written:
+                        self.log.keys.forget(each.stream)
+                        self._cache.drop(each.stream)
+                    raise UserErased from None
                 case _:
                     raise
         outcomes: list[Outcome[Any]] = []
         for known, state, new in zip(before, after, events, strict=True):
             recorded = tuple(islice(stored, len(new)))
             version = known.version + len(new)
-            if new:
+            if any(each.event.erases for each in new):
+                self.log.forget(known.stream)
+            elif new:
                 self._cache.put(known.stream, version, state, [each.event for each in new])
             outcomes.append(Outcome(known.stream, version, state, recorded))
         return outcomes

@@ -20,6 +20,7 @@ from accounts_es.adapters.oauth import OAuth
 from accounts_es.adapters.oauth_states import States
 from accounts_es.adapters.public_addresses import PublicTransport, Reach
 from accounts_es.application import Application
+from accounts_es.erasures import Erasures
 from accounts_es.eventstore.connection import connect_sync
 from accounts_es.eventstore.counters import Counters
 from accounts_es.eventstore.keys import MasterKey
@@ -110,6 +111,7 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
                     moments=moments,
                     refusals=refusals,
                     passwords=passwords,
+                    erasures=Erasures(application, parts.ledger_key, settings.certificates),
                     jwts=jwts,
                     id_tokens=id_tokens,
                     oauth=OAuth(client, id_tokens),
@@ -175,7 +177,7 @@ class ServerParts:
     master: MasterKey
     jwt_key: bytes
     ledger_key: bytes
-    """Only its public half goes further."""
+    """It signs certificates of erasure here; of the log only the public half is needed."""
     other_jwt_key: bytes | None = None
     """One whose tokens are taken as well."""
 

@@ -146,11 +146,19 @@ class Settings(BaseSettings):
     """Attempts in a row that a webhook may let fail before it is disabled."""
     webhook_pause: float = Field(default=5.0, gt=0)
     """How long is waited after the first of them; the next pauses double, up to a quarter of an hour."""
+    erasure_folder: Path | None = None
+    """Where certificates of erasure are kept, outside of the database and its backups: a restored backup erases those
+    again who are named there. The folder ``erasures`` of ``data`` unless given."""
     refusals_recorded: int = Field(default=300, ge=1)
     """Refusals of one kind that are recorded one by one for each project, minute and worker; more are counted."""
     metrics_token: SecretStr | None = Field(default=None, min_length=16)
     """Who may read ``/metrics`` sends it as a bearer token. Without it there are none."""
     log_level: str = "INFO"
+
+    @property
+    def certificates(self) -> Path:
+        """Where certificates of erasure are kept."""
+        return self.erasure_folder if self.erasure_folder is not None else self.data / "erasures"
 
     @property
     def issuer(self) -> str:

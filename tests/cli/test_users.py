@@ -179,3 +179,34 @@ def test_memory_does_not_grow_with_the_file(server: Server, tmp_path: Path) -> N
     small, large = peak(500), peak(8000)
     # The states of recently used streams are kept, up to 16 MiB; the file itself is 5 MB.
     assert large - small < 40 * 1024, (small, large, os.cpu_count())
+
+
+def test_T58_a_person_is_erased_from_the_command_line_and_again_when_a_backup_brings_them_back(tmp_path: Path) -> None:
+    with Server(tmp_path / "data") as server:
+        assert users(server, "import", write(tmp_path / "in.jsonl", ANN)).returncode == 0
+        with server.owner() as owner:
+            ((stream, wrapped),) = owner.execute(
+                "SELECT subject, wrapped FROM log.subject_keys WHERE subject LIKE 'account-%'"
+            ).fetchall()
+        erased = users(server, "erase", "ann")
+        assert (erased.returncode, erased.stderr) == (0, "")
+        assert (server.data / "erasures" / f"{stream}.txt").read_text() == erased.stdout
+        again = users(server, "erase", "ann")
+        assert again.returncode == 1
+        assert "could not be found" in again.stderr
+        with server.owner() as owner:
+            # What an older backup would bring back.
+            owner.execute("ALTER TABLE log.accounts_events DISABLE TRIGGER USER")
+            owner.execute(
+                """DELETE FROM log.accounts_events WHERE originator_id = %s
+                   AND topic IN ('account.deleted', 'account.erased')""",
+                (stream,),
+            )
+            owner.execute("DELETE FROM log.erasures")
+            owner.execute("INSERT INTO log.subject_keys (subject, wrapped) VALUES (%s, %s)", (stream, wrapped))
+        server.stop()
+        server.start()
+        with server.owner() as owner:
+            assert owner.execute("SELECT 1 FROM log.subject_keys WHERE subject = %s", (stream,)).fetchall() == []
+            assert owner.execute("SELECT reason FROM log.erasures").fetchall() == [("restored",)]
+        assert "erased again" in server.logged

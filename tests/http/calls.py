@@ -313,6 +313,10 @@ def _has_device(_world: World, person: Person, call: Call) -> None:
     call.path["targetId"] = made.json()["$id"]
 
 
+def _is_held(world: World, person: Person, _call: Call) -> None:
+    world.decide(person.account_id, commands.place_hold, reason="for a test")
+
+
 def _is_blocked_next(_world: World, _person: Person, call: Call) -> None:
     call.fields["status"] = False
 
@@ -478,6 +482,7 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "access.evaluateAll": _asks_about_resource,
     "access.forward": _is_let_through,
     "users.updateStatus": _is_blocked_next,
+    "users.liftHold": _is_held,
     "users.createJWT": _names_session,
     "users.createTarget": _is_device,
     "users.listIdentities": _searches_nothing,

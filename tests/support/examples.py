@@ -102,6 +102,9 @@ impersonator_appointed = account.ImpersonatorAppointed()
 impersonator_dismissed = account.ImpersonatorDismissed()
 accessed = account.Accessed()
 account_deleted = account.AccountDeleted()
+legal_hold_placed = account.LegalHoldPlaced(reason="Walter v. Kotzebue, 4 O 17/26")
+legal_hold_lifted = account.LegalHoldLifted()
+account_erased = account.AccountErased(reason="request")
 
 # Team -----------------------------------------------------------------------------------------------------------------
 

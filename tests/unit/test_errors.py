@@ -58,6 +58,8 @@ OURS = {
     "resource_not_found": 404,
     "resource_already_exists": 409,
     "webhook_position_invalid": 400,
+    "user_erased": 410,
+    "user_under_legal_hold": 409,
     "general_service_unavailable": 503,
     "general_idempotency_key_reused": 409,
     "health_projections_behind": 503,

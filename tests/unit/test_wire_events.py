@@ -70,6 +70,9 @@ SILENT = {
     account.IdentityLinked: "Appwrite tells of identities only when they go",
     account.TokenIssued: "depends on what it is for",
     account.TokenRedeemed: "depends on what it was for",
+    account.LegalHoldPlaced: "nobody's business but the operator's",
+    account.LegalHoldLifted: "nobody's business but the operator's",
+    account.AccountErased: "the deletion was told, and there is nobody left to tell of",
 }
 
 

@@ -12,15 +12,17 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bar
 
 from accounts_es.adapters.ids import wire_id
+from accounts_es.adapters.key_files import load_key
 from accounts_es.application import Application
 from accounts_es.cli.administer import DATA, Data, Url, administer, metadata
-from accounts_es.cli.console import Trouble
+from accounts_es.cli.console import Trouble, read_settings
 from accounts_es.cli.transfer import Line, Unreadable, account, exported, lines
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.errors import ProjectNotFound, Refusal
-from projections import accounts, projects
+from accounts_es.erasures import Erasures
+from projections import accounts, people, projects
 
-users = typer.Typer(help="Import and export accounts.", no_args_is_help=True)
+users = typer.Typer(help="Import, export and erase accounts.", no_args_is_help=True)
 
 AT_ONCE: Final = 64
 """Accounts on their way at the same time: they share commits, and no more of the file is in memory."""
@@ -109,6 +111,27 @@ def export(
             out.flush()
             if file is not None:
                 out.close()
+
+    administer(data, database_url, work)
+
+
+@users.command("erase")
+def erase(
+    account: Annotated[str, typer.Argument(metavar="ID", help="Whom: the id of an account, deleted or not.")],
+    project: Project = "default",
+    data: Data = DATA,
+    database_url: Url = None,
+) -> None:
+    """Destroy a person's key, and with it all that is known of them; prints the signed certificate. For good."""
+    settings = read_settings(data=data)
+    key = load_key("ledger", data, os.environ)
+    if key is None:
+        raise Trouble("there is no ledger key: without it there is no certificate")
+
+    async def work(app: Application) -> None:
+        person = await people.get(app.log.reads, project, account)
+        erasures = Erasures(app, key, settings.certificates)
+        print(await erasures.erase(metadata(project, "users.erase"), person.stream, "request"), end="")
 
     administer(data, database_url, work)
 

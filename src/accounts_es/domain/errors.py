@@ -150,6 +150,14 @@ class UserNotFound(Refusal, status=404):
     """User with the requested ID could not be found."""
 
 
+class UserErased(Refusal, status=410):
+    """The user was erased: nothing is known of them, and nothing can be added."""
+
+
+class UserUnderLegalHold(Refusal, status=409):
+    """The user is under a legal hold and cannot be erased until it is lifted."""
+
+
 class UserAlreadyExists(Refusal, status=409):
     """A user with the same ID, email, or phone already exists in this project."""
 

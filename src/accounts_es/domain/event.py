@@ -37,6 +37,8 @@ class Event(BaseModel):
     topic: ClassVar[str]
     version: ClassVar[int] = 1
     upcasters: ClassVar[Mapping[int, Upcaster]] = {}
+    erases: ClassVar[bool] = False
+    """Whether the stream's key is destroyed in the transaction of the event."""
 
     def __init_subclass__(cls, *, topic: str = "", version: int = 1, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -62,6 +62,10 @@ class Conflict(AppendRefused):
     """Another writer was first on the stream: decide again from fresh state."""
 
 
+class StreamErased(AppendRefused):
+    """The stream's key is destroyed: nothing follows."""
+
+
 class ClaimTaken(AppendRefused):
     """A value belongs to another stream. ``kind`` says which one."""
 
@@ -83,6 +87,8 @@ def refusal(text: str) -> AppendRefused:
     match text.split(":", 1):
         case ["version"]:
             return Conflict()
+        case ["erased"]:
+            return StreamErased()
         case ["claim", kind]:
             return ClaimTaken(kind)
         case _:

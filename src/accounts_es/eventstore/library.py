@@ -34,7 +34,7 @@ from accounts_es.eventstore.append import APPEND_LOCK, Append, ClaimChange, para
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import RecordedMapper, subjects
 from accounts_es.eventstore.projection import Handler, Projection, Statements, routes
-from accounts_es.eventstore.recorder import APPEND
+from accounts_es.eventstore.recorder import APPEND, ERASE
 
 S = TypeVar("S")
 E = TypeVar("E", bound=Event)
@@ -206,6 +206,8 @@ class LogRecorder(PostgresApplicationRecorder):
             for event, position in zip(append.events, positions, strict=True):
                 for handler in self._handlers.get(type(event.event), ()):
                     handler(statements, replace(event, position=position))
+                if event.event.erases:
+                    statements.append((ERASE, (event.stream,)))
             for sql, params in statements:
                 cursor.execute(sql.encode(), params)
             return positions

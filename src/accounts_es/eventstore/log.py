@@ -1,15 +1,19 @@
 """The log of one process: load streams, append to them."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import psycopg
+
+from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.domain.event import Event, Recorded
-from accounts_es.eventstore.append import Append
+from accounts_es.eventstore.append import Append, StreamErased
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import decode, subjects
 from accounts_es.eventstore.projection import Projection
-from accounts_es.eventstore.reader import DataLoader
+from accounts_es.eventstore.reader import DataLoader, ReadsClosed
 from accounts_es.eventstore.recorder import Recorder
 
 _STREAM = """SELECT originator_version, topic, state, notification_id FROM log.accounts_events
@@ -19,6 +23,14 @@ _STREAM_UNTIL = """SELECT originator_version, topic, state, notification_id FROM
 _KEYS = "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)"
 
 
+_ERASED = "SELECT number, stream FROM log.erasures WHERE number > %s ORDER BY number"
+_NEWEST_ERASED = "SELECT coalesce(max(number), 0) FROM log.erasures"
+FORGETTING = 1.0
+"""Seconds within which every process forgets whom another has erased."""
+
+log = logging.getLogger(__name__)
+
+
 class EventLog:
     """Streams of events: read them, add to them. Start it before use, stop it to flush what is queued."""
 
@@ -26,14 +38,22 @@ class EventLog:
         self.keys = KeyRing(master)
         self.reads = DataLoader(conninfo)
         self.recorder = Recorder(conninfo, self.keys, projections)
+        self.erased: list[Callable[[str], None]] = []
+        """Who is told when a stream is erased, here or elsewhere, to forget what it keeps in memory."""
+        self._forgetting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the connections."""
         await self.reads.start()
         await self.recorder.start()
+        ((erased,),) = await self.reads.fetch(_NEWEST_ERASED)
+        self._forgetting = asyncio.create_task(self._forget_erased(erased), name="forgetting")
 
     async def stop(self) -> None:
         """Write what is queued and close the connections."""
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            await asyncio.gather(self._forgetting, return_exceptions=True)
         await self.recorder.stop()
         await self.reads.stop()
 
@@ -50,6 +70,8 @@ class EventLog:
             rows = await self.reads.fetch(*asked)
         if rows and self.keys.get(stream) is None:
             await self._load_keys([stream])  # other streams' keys may have pushed it out of memory meanwhile
+        if rows and (kind := BY_TOPIC.get(rows[-1][1])) is not None and kind.erases:
+            self.forget(stream)  # by another process, just now
         return [decode(stream, version, topic, state, position, self.keys) for version, topic, state, position in rows]
 
     async def decode(self, rows: Sequence[tuple[Any, ...]]) -> list[Recorded[Event]]:
@@ -67,7 +89,27 @@ class EventLog:
         unknown = subjects((recorded.stream for recorded in append.events), self.keys)
         if unknown:
             await self._load_keys(unknown)
+            missing = [stream for stream in unknown if self.keys.get(stream) is None]
+            if missing and await self.reads.fetch("SELECT 1 FROM log.erasures WHERE stream = ANY(%s)", (missing,)):
+                raise StreamErased
         return await self.recorder.append(append)
+
+    def forget(self, stream: str) -> None:
+        """Nothing of an erased stream stays in the memory of this process."""
+        self.keys.forget(stream)
+        for forget in self.erased:
+            forget(stream)
+
+    async def _forget_erased(self, reached: int) -> None:
+        """Forget whom others erase. Asked for rather than listened to: nothing can be missed, and it costs less."""
+        while True:
+            await asyncio.sleep(FORGETTING)
+            try:
+                for number, stream in await self.reads.fetch(_ERASED, (reached,)):
+                    self.forget(stream)
+                    reached = number
+            except (psycopg.Error, ReadsClosed) as error:
+                log.warning("erased streams not forgotten yet", extra={"error": type(error).__name__})
 
     async def _load_keys(self, streams: list[str]) -> None:
         self.keys.add(dict(await self.reads.fetch(_KEYS, (streams,))))

@@ -152,7 +152,12 @@ def _are_there(connection: Conn, projection: Projection) -> bool:
 _GRANTS: Final[tuple[LiteralString, ...]] = (
     "GRANT USAGE ON SCHEMA log, read TO {role}",
     "GRANT SELECT, INSERT ON log.accounts_events, log.accounts_snapshots TO {role}",
-    "GRANT SELECT, INSERT, DELETE ON log.subject_keys, log.claims TO {role}",
+    "GRANT SELECT, INSERT ON log.subject_keys TO {role}",
+    # Keys are destroyed by log.erase and log.forget, together with the event that says so.
+    "REVOKE DELETE ON log.subject_keys FROM {role}",
+    "GRANT EXECUTE ON FUNCTION log.erase(text) TO {role}",
+    "GRANT SELECT, UPDATE (certificate, kept, swept) ON log.erasures TO {role}",
+    "GRANT SELECT, INSERT, DELETE ON log.claims TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON log.idempotency, log.outbox, log.limits, log.webhook_progress TO {role}",
     "GRANT SELECT ON log.key_check, log.migrations, log.read_models, log.rebuild, log.parked, log.ledger TO {role}",
     "GRANT SELECT, INSERT, UPDATE ON log.ledger_tiles TO {role}",

@@ -49,6 +49,7 @@ APPEND: Final = (
     " %s::int[], %b::bytea[], %b::bytea[])"
 )
 
+ERASE: Final = "SELECT log.erase(%s)"
 OUTBOX_CHANNEL: Final = "accounts_outbox"
 """Whoever delivers listens here: an event without a message wakes nobody."""
 _OUTBOX: Final = (
@@ -214,6 +215,8 @@ class Recorder:
                 statements = Statements()
                 for handler in self._handlers.get(type(recorded.event), ()):
                     handler(statements, recorded)
+                if recorded.event.erases:
+                    statements.append((ERASE, (recorded.stream,)))
                 rounds.add(recorded.stream, statements)
             for row in group[number].outbox:
                 rounds.add(row[1], [(_OUTBOX, row)])

@@ -30,6 +30,7 @@ KEY_SCOPES: Final = frozenset({"global", "health.read"})
 ALL_KEY_SCOPES: Final = (
     "users.read",
     "users.write",
+    "users.erase",
     "sessions.read",
     "sessions.write",
     "teams.read",

@@ -16,6 +16,7 @@ from accounts_es.domain.decider import Decider
 from accounts_es.domain.errors import UserSessionNotFound
 from accounts_es.domain.event import Event, Metadata, Recorded
 from accounts_es.domain.security.events import AccessDenied, AuditRead, SignInRefused
+from accounts_es.erasures import Erasures
 from accounts_es.eventstore.append import IdempotencyKey
 from accounts_es.eventstore.counters import Counters
 from accounts_es.eventstore.moments import Moments
@@ -48,6 +49,7 @@ class Services:
     moments: Moments
     refusals: Refusals
     passwords: Passwords
+    erasures: Erasures
     jwts: Jwts
     id_tokens: IdTokens
     oauth: OAuth

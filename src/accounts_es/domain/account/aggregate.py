@@ -96,6 +96,10 @@ class Account:
     """What is true of an account after its events. ``exists`` is false before sign-up and after deletion."""
 
     exists: bool = False
+    deleted: bool = False
+    held: bool = False
+    """Whether a legal hold keeps it from being erased, before and after deletion."""
+    erased: bool = False
     account_id: str = ""
     email: str | None = None
     phone: str | None = None
@@ -298,7 +302,13 @@ def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:  # n
         case events.Accessed():
             return replace(account, accessed_at=at)
         case events.AccountDeleted():
-            return Account()
+            return Account(deleted=True, held=account.held)
+        case events.LegalHoldPlaced():
+            return replace(account, held=True)
+        case events.LegalHoldLifted():
+            return replace(account, held=False)
+        case events.AccountErased():
+            return Account(deleted=True, erased=True)
         case _:
             assert_never(event)
 

@@ -1,7 +1,7 @@
 """The facts of an account. Storage format: read `accounts_es.domain.event` before you change a line."""
 
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from accounts_es.domain.event import Event, JSONObject, Personal
 
@@ -20,6 +20,10 @@ TokenPurpose: TypeAlias = Literal[
 
 Factor: TypeAlias = Literal["totp", "email", "phone", "recoveryCode", "custom"]
 """What a second factor can be."""
+
+
+ErasureReason: TypeAlias = Literal["request", "retention", "restored"]
+"""Why somebody is erased: it was asked for, it was time, or a backup brought back who had been erased before."""
 
 
 class SignedUp(Event, topic="account.signed_up"):
@@ -310,6 +314,27 @@ class AccountDeleted(Event, topic="account.deleted"):
     """The account is gone, with its sessions, targets and claims."""
 
 
+class LegalHoldPlaced(Event, topic="account.legal_hold_placed"):
+    """Somebody must be able to show what is known of the account: nothing erases it until the hold is lifted."""
+
+    reason: Personal[str] = ""
+
+
+class LegalHoldLifted(Event, topic="account.legal_hold_lifted"):
+    """The account may be erased again."""
+
+
+class AccountErased(Event, topic="account.erased"):
+    """The key of the account is destroyed with this event: what was sealed under it is gone, and nothing follows.
+
+    ``reason`` is one of ours: who asked is in the metadata.
+    """
+
+    erases: ClassVar[bool] = True
+
+    reason: ErasureReason
+
+
 AccountEvent: TypeAlias = (
     SignedUp
     | EmailChanged
@@ -353,4 +378,7 @@ AccountEvent: TypeAlias = (
     | EmailVerificationRevoked
     | Accessed
     | AccountDeleted
+    | LegalHoldPlaced
+    | LegalHoldLifted
+    | AccountErased
 )

@@ -62,6 +62,17 @@ class MfaFactors(Policy):
     custom: bool = False
 
 
+class Retention(Policy):
+    """After how many days something goes by itself; 0: never."""
+
+    deleted_accounts: int = Field(default=0, ge=0, le=36_500)
+    """Accounts are erased so long after their deletion."""
+    refusals: int = Field(default=0, ge=0, le=36_500)
+    """What was typed and where from, of refused sign-ins and denied requests."""
+    origins: int = Field(default=0, ge=0, le=36_500)
+    """IP addresses and user agents of all events."""
+
+
 class Policies(BaseModel):
     """All rules. The wire calls them by the same names with hyphens."""
 
@@ -82,6 +93,7 @@ class Policies(BaseModel):
     deny_disposable_email: Switch = Switch()
     deny_free_email: Switch = Switch()
     deny_corporate_email: Switch = Switch()
+    retention: Retention = Retention()
 
     def after(self, policy: str, settings: JSONObject) -> "Policies":
         """The rules with these settings of one of them changed; unchanged if there are no such settings (any more)."""

@@ -8,7 +8,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 ED25519: Final = b"\x01"
 """The signature type of the format."""
@@ -39,14 +40,23 @@ class Signer:
         self._id = key_id(origin, self._public)
 
     @property
+    def name(self) -> str:
+        """The log's origin."""
+        return self._name
+
+    @property
     def verifier(self) -> str:
         """The public key in the format's encoding: ``name+id+key``."""
         return verifier_key(self._name, self._public)
 
     def sign(self, checkpoint: Checkpoint) -> str:
         """The signed note of a checkpoint."""
-        signature = base64.b64encode(self._id + self._key.sign(checkpoint.text.encode())).decode()
-        return f"{checkpoint.text}\n{_DASH}{self._name} {signature}\n"
+        return self.sign_text(checkpoint.text)
+
+    def sign_text(self, text: str) -> str:
+        """The signed note of any lines. Those of a checkpoint begin with the origin, so no others may."""
+        signature = base64.b64encode(self._id + self._key.sign(text.encode())).decode()
+        return f"{text}\n{_DASH}{self._name} {signature}\n"
 
 
 def public_key(secret: bytes) -> bytes:
@@ -62,6 +72,20 @@ def key_id(name: str, public: bytes) -> bytes:
 def verifier_key(name: str, public: bytes) -> str:
     """A public key as verifiers take it."""
     return f"{name}+{key_id(name, public).hex()}+{base64.b64encode(ED25519 + public).decode()}"
+
+
+def signed_text(note: str, name: str, public: bytes) -> str:
+    """The text of a note that has one signature, of this key. Raises `ValueError`."""
+    text, dash, signature = note.rpartition(f"\n{_DASH}")
+    by, _, encoded = signature.removesuffix("\n").partition(" ")
+    signed = base64.b64decode(encoded, validate=True)
+    if not dash or by != name or signed[:4] != key_id(name, public):
+        raise ValueError("the note is not signed by this key")
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signed[4:], text.encode())
+    except InvalidSignature:
+        raise ValueError("the note has a false signature") from None
+    return text
 
 
 def read(note: str) -> Checkpoint:

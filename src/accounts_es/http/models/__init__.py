@@ -17,6 +17,7 @@ from accounts_es.http.models.accounts import (
 from accounts_es.http.models.activities import ActivityEvent, ActivityEventList, activity
 from accounts_es.http.models.audit import AuditCheckpoint, AuditConsistency, AuditKey, AuditProof
 from accounts_es.http.models.dates import date
+from accounts_es.http.models.erasures import Erasure, Hold, erasure, hold
 from accounts_es.http.models.health import HealthProjection, HealthProjections, HealthStatus, HealthVersion, projection
 from accounts_es.http.models.logs import NAMES, TEAM_TOPICS, TOPICS, Log, LogList, log, team_log
 from accounts_es.http.models.sessions import Session, SessionList, session
@@ -47,10 +48,12 @@ __all__ = [
     "AuditProof",
     "Decision",
     "Decisions",
+    "Erasure",
     "HealthProjection",
     "HealthProjections",
     "HealthStatus",
     "HealthVersion",
+    "Hold",
     "Log",
     "LogList",
     "Membership",
@@ -70,6 +73,8 @@ __all__ = [
     "account_body",
     "activity",
     "date",
+    "erasure",
+    "hold",
     "log",
     "membership",
     "prefs",

@@ -59,6 +59,9 @@ NAMES: Final[Mapping[type[Event], str | None]] = {
     events.RecoveryCodeUsed: "challenges.update",
     events.Accessed: None,
     events.PasswordRehashed: None,
+    events.LegalHoldPlaced: None,
+    events.LegalHoldLifted: None,
+    events.AccountErased: None,
 }
 """What the contract calls an event (account, 2.1). Of what one request did, the first in this order names it; nothing
 stands for what changes nothing anybody would look for."""

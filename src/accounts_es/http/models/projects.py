@@ -184,7 +184,8 @@ def platform(known: KnownPlatform) -> dict[str, Any]:
     }
 
 
-POLICY_NAMES: Final = {name: name.replace("_", "-") for name in KnownPolicies.model_fields}
+POLICY_NAMES: Final = {name: name.replace("_", "-") for name in KnownPolicies.model_fields if name != "retention"}
+"""Those the contract knows; retention has a place of its own."""
 PRIVACY_FIELDS: Final = {
     "userId": "user_id",
     "userEmail": "user_email",

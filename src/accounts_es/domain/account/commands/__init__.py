@@ -9,6 +9,7 @@ from accounts_es.domain.account.commands.administration import (
     set_phone_verification,
 )
 from accounts_es.domain.account.commands.credentials import change_email, change_password, change_phone, rehash_password
+from accounts_es.domain.account.commands.erasure import erase, lift_hold, place_hold
 from accounts_es.domain.account.commands.identities import (
     begin_with_provider,
     come_from_provider,
@@ -57,15 +58,18 @@ __all__ = [
     "delete_account",
     "delete_session",
     "delete_sessions",
+    "erase",
     "extend_session",
     "follow_invitation",
     "generate_recovery_codes",
     "issue_email_verification",
     "issue_phone_verification",
     "issue_token",
+    "lift_hold",
     "link_identity",
     "note_access",
     "pass_challenge",
+    "place_hold",
     "recover_password",
     "regenerate_recovery_codes",
     "rehash_password",
