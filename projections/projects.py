@@ -66,6 +66,8 @@ class Rules(NamedTuple):
     methods_off: frozenset[str]
     mock_phones: Mapping[str, str]
     own_smtp: bool
+    services_off: frozenset[str]
+    protocols_off: frozenset[str]
 
 
 @lru_cache(maxsize=256)
@@ -79,6 +81,8 @@ def _rules(settings: str) -> Rules:
         frozenset(stored.get("methods_off", {})),
         stored.get("mock_phones", {}),
         stored.get("smtp", {}).get("enabled", False),
+        frozenset(stored.get("services_off", {})),
+        frozenset(stored.get("protocols_off", {})),
     )
 
 
@@ -155,11 +159,19 @@ def policy_changed(tx: Tx, recorded: Recorded[events.PolicyChanged]) -> None:
 @projection.on(events.AuthMethodSwitched)
 def auth_method_switched(tx: Tx, recorded: Recorded[events.AuthMethodSwitched]) -> None:
     """One more or one less of the methods that are off."""
-    event = recorded.event
-    if event.enabled:
-        _cut(tx, recorded, "methods_off", event.method)
-    else:
-        _merge(tx, recorded, "methods_off", event.method, "{}")
+    _switch(tx, recorded, "methods_off", recorded.event.method, on=recorded.event.enabled)
+
+
+@projection.on(events.ServiceSwitched)
+def service_switched(tx: Tx, recorded: Recorded[events.ServiceSwitched]) -> None:
+    """One more or one less of the services that are off."""
+    _switch(tx, recorded, "services_off", recorded.event.service, on=recorded.event.enabled)
+
+
+@projection.on(events.ProtocolSwitched)
+def protocol_switched(tx: Tx, recorded: Recorded[events.ProtocolSwitched]) -> None:
+    """One more or one less of the protocols that are off."""
+    _switch(tx, recorded, "protocols_off", recorded.event.protocol, on=recorded.event.enabled)
 
 
 @projection.on(events.MockPhoneAdded)
@@ -184,6 +196,14 @@ def mock_phone_removed(tx: Tx, recorded: Recorded[events.MockPhoneRemoved]) -> N
 def smtp_configured(tx: Tx, recorded: Recorded[events.SmtpConfigured]) -> None:
     """Whether there is one; what it is stays sealed in the log."""
     _merge(tx, recorded, "smtp", "enabled", to_json(recorded.event.enabled).decode())
+
+
+def _switch(tx: Tx, recorded: Recorded[events.ProjectEvent], group: str, key: str, *, on: bool) -> None:
+    """Take what is on out of what is off, or put it there."""
+    if on:
+        _cut(tx, recorded, group, key)
+    else:
+        _merge(tx, recorded, group, key, "{}")
 
 
 def _merge(tx: Tx, recorded: Recorded[events.ProjectEvent], group: str, key: str, value: str) -> None:

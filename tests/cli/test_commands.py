@@ -110,6 +110,12 @@ def test_projects_are_set_up(server: Server, tmp_path: Path) -> None:
     assert project("methods", "on", "anonymous").returncode == 0
     assert "there is no method 'fax'" in project("methods", "off", "fax").stderr
 
+    assert project("services", "off", "teams").returncode == 0
+    assert server.client().ask("GET", "/teams").json()["type"] == "general_service_disabled"
+    assert project("services", "on", "teams").returncode == 0
+    assert project("protocols", "off", "rest").returncode == project("protocols", "on", "rest").returncode == 0
+    assert "there is no service 'fax'" in project("services", "off", "fax").stderr
+
     platform = project("platforms", "add", "com.example.app", "--kind", "android", "--name", "App").stdout.strip()
     assert f"{platform}\tandroid\tApp\tcom.example.app" in project("platforms", "list").stdout
     assert project("platforms", "remove", platform).returncode == 0

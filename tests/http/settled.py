@@ -64,6 +64,16 @@ def _method(world: World, _person: Person, call: "Call") -> None:
     _settings(world, "PATCH", "/auth-methods/invites", enabled=not call.fields["enabled"])
 
 
+def _service(world: World, _person: Person, call: "Call") -> None:
+    call.path["serviceId"] = "storage"
+    _settings(world, "PATCH", "/services/storage", enabled=not call.fields["enabled"])
+
+
+def _protocol(world: World, _person: Person, call: "Call") -> None:
+    call.path["protocolId"] = "graphql"
+    _settings(world, "PATCH", "/protocols/graphql", enabled=not call.fields["enabled"])
+
+
 def _policy(_world: World, _person: Person, call: "Call") -> None:
     call.path["policyId"] = "session-limit"
 
@@ -105,6 +115,8 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "project.createMockPhone": _has_room,
     **dict.fromkeys(("project.getMockPhone", "project.updateMockPhone", "project.deleteMockPhone"), _has_mock_phone),
     "project.updateAuthMethod": _method,
+    "project.updateService": _service,
+    "project.updateProtocol": _protocol,
     "project.updateLabels": _labels,
     **dict.fromkeys(
         ("webhooks.get", "webhooks.update", "webhooks.delete", "webhooks.updateSecret", "webhooks.rewind"), _has_webhook

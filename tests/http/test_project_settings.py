@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from accounts_es.http.callers import ALL_KEY_SCOPES
+from tests.support.answers import refusal
 from tests.support.running import PASSWORD, World, an_email
 from tests.support.server import Client, Server
+from tests.support.wire import said as said_by
 
 
 @pytest.fixture
@@ -46,6 +48,36 @@ def test_T27_a_policy_holds_on_every_server_at_once(world: World, shop: Client, 
     for client in clients:
         answer = client.ask("POST", "/account/sessions/email", email=an_email(), password=PASSWORD)
         assert answer.json()["type"] == "user_auth_method_unsupported"
+
+
+def test_a_service_that_is_off_is_there_for_servers_only(world: World, shop: Client) -> None:
+    jane = world.person(project=project_of(shop))
+    said = shop.ask("PATCH", "/project/services/teams", enabled=False).json()
+    assert [each["$id"] for each in said["services"] if not each["enabled"]] == ["teams"]
+    refused = jane.ask("GET", "/teams")
+    assert refusal(refused) == (403, "general_service_disabled")
+    assert jane.ask("GET", "/account").status_code == shop.ask("GET", "/teams").status_code == 200
+    shop.ask("PATCH", "/project/services/teams", enabled=True)
+    assert jane.ask("GET", "/teams").status_code == 200
+    shop.ask("PATCH", "/project/services/account", enabled=False)
+    guest = world.server.client(project=project_of(shop))
+    for path in ("/account/sessions/oauth2/google", "/account"):
+        assert said_by(guest.ask("GET", path))["type"] == "general_service_disabled"
+
+
+def test_a_protocol_that_is_off_is_there_for_servers_only(world: World, shop: Client) -> None:
+    jane = world.person(project=project_of(shop))
+    said = shop.ask("PATCH", "/project/protocols/rest", enabled=False).json()
+    assert said["protocols"] == [
+        {"$id": "rest", "enabled": False},
+        {"$id": "graphql", "enabled": True},
+        {"$id": "websocket", "enabled": True},
+    ]
+    for path in ("/account", "/teams", "/resources/notes"):
+        assert refusal(jane.ask("GET", path)) == (403, "general_api_disabled")
+    assert jane.ask("GET", "/.well-known/jwks.json").status_code == shop.ask("GET", "/project").status_code == 200
+    shop.ask("PATCH", "/project/protocols/rest", enabled=True)
+    assert jane.ask("GET", "/account").status_code == 200
 
 
 def test_policies_are_listed_with_their_settings(shop: Client) -> None:

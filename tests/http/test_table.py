@@ -129,6 +129,8 @@ CONTRACT = {
     "teams.listLogs": "GET /teams/{teamId}/logs",
     "project.get": "GET /project",
     "project.updateLabels": "PUT /project/labels",
+    "project.updateService": "PATCH /project/services/{serviceId}",
+    "project.updateProtocol": "PATCH /project/protocols/{protocolId}",
     "project.updateAuthMethod": "PATCH /project/auth-methods/{methodId}",
     "project.createKey": "POST /project/keys",
     "project.createEphemeralKey": "POST /project/keys/ephemeral",

@@ -21,6 +21,10 @@ def ask(backend: Backend, method: str, **params: Any) -> Any:
 def test_the_project(keyed: Backend) -> None:
     assert ask(keyed, "get")["name"] == "Default"
     assert ask(keyed, "updateLabels", labels=["shop"])["labels"] == ["shop"]
+    services = ask(keyed, "updateService", serviceId="storage", enabled=False)["services"]
+    assert [each["$id"] for each in services if not each["enabled"]] == ["storage"]
+    protocols = ask(keyed, "updateProtocol", protocolId="graphql", enabled=True)["protocols"]
+    assert all(each["enabled"] for each in protocols)
     methods = ask(keyed, "updateAuthMethod", methodId="invites", enabled=True)["authMethods"]
     assert all(each["enabled"] for each in methods)
 

@@ -139,6 +139,8 @@ platform_added = project.PlatformAdded(platform_id="web", kind="web", name="The 
 platform_changed = project.PlatformChanged(platform_id="web", name="Our website", identifier="example.org")
 platform_removed = project.PlatformRemoved(platform_id="web")
 policy_changed = project.PolicyChanged(policy="session_limit", settings={"total": 5})
+service_switched = project.ServiceSwitched(service="teams", enabled=False)
+protocol_switched = project.ProtocolSwitched(protocol="websocket", enabled=False)
 auth_method_switched = project.AuthMethodSwitched(method="anonymous", enabled=False)
 mock_phone_added = project.MockPhoneAdded(number="+4930901822", otp="123456")
 mock_phone_changed = project.MockPhoneChanged(number="+4930901822", otp="654321")

@@ -20,6 +20,8 @@ EVERYWHERE: Final = (
     errors.GeneralArgumentInvalid,
     errors.GeneralUnauthorizedScope,
     errors.GeneralUnknownOrigin,
+    errors.GeneralServiceDisabled,
+    errors.GeneralApiDisabled,
     errors.GeneralServiceUnavailable,
     errors.GeneralResourceLocked,
     errors.GeneralIdempotencyKeyReused,

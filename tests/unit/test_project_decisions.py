@@ -1,6 +1,7 @@
 """What projects decide, command by command."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,9 @@ from accounts_es.domain.project.events import (
     PolicyChanged,
     ProjectCreated,
     ProjectRenamed,
+    ProtocolSwitched,
     ProviderConfigured,
+    ServiceSwitched,
     SmtpConfigured,
     SmtpTested,
 )
@@ -215,6 +218,22 @@ def test_a_way_to_sign_in_is_switched_off_and_on() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "event", "what"),
+    [
+        (project_commands.switch_service, ServiceSwitched, {"service": "teams"}),
+        (project_commands.switch_protocol, ProtocolSwitched, {"protocol": "rest"}),
+    ],
+)
+def test_services_and_protocols_are_switched_off_and_on(command: Any, event: Any, what: dict[str, str]) -> None:
+    story = project.given(project_created)
+    story.when(command, **what, enabled=True).then_nothing()
+    off = story.when(command, **what, enabled=False).then(event(**what, enabled=False))
+    off.when(command, **what, enabled=False).then_nothing()
+    on = off.when(command, **what, enabled=True).then(event(**what, enabled=True))
+    assert (on.state.services_off, on.state.protocols_off) == (frozenset(), frozenset())
+
+
 def test_a_mock_number_is_added_once_and_removed_once() -> None:
     story = project.given(project_created, mock_phone_added)
     story.when(project_commands.add_mock_phone, number="+4930901822", otp="654321").then_refused(
@@ -308,6 +327,8 @@ PROJECT_COMMANDS = [
     (project_commands.remove_platform, {"platform_id": "p"}),
     (project_commands.change_policy, {"policy": "session_limit", "settings": {"total": 1}}),
     (project_commands.switch_auth_method, {"method": "anonymous", "enabled": False}),
+    (project_commands.switch_service, {"service": "teams", "enabled": False}),
+    (project_commands.switch_protocol, {"protocol": "rest", "enabled": False}),
     (project_commands.add_mock_phone, {"number": "+4930901820", "otp": "123456"}),
     (project_commands.remove_mock_phone, {"number": "+4930901820"}),
     (project_commands.configure_provider, {"provider": "google", "enabled": True, "settings": {}}),

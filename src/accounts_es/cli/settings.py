@@ -1,7 +1,7 @@
 """``accounts-es projects ...``: a project's settings. Secrets come from a file or a prompt."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,7 +14,7 @@ from accounts_es.application import Application, Outcome
 from accounts_es.cli.administer import DATA, Data, Url, administer, metadata
 from accounts_es.cli.console import Trouble
 from accounts_es.domain.event import JSONObject
-from accounts_es.domain.project import AUTH_METHODS, PROJECT, Policies, Project, commands
+from accounts_es.domain.project import AUTH_METHODS, PROJECT, PROTOCOLS, SERVICES, Policies, Project, commands
 from accounts_es.domain.project.aggregate import project_stream
 from accounts_es.domain.project.events import PlatformKind, ProjectEvent, SmtpSecurity
 from accounts_es.domain.project.policies import Policy
@@ -105,6 +105,29 @@ def _switch(method: str, project: str, data: Path, database_url: str | None, *, 
         raise Trouble(f"there is no method {method!r}; there are {', '.join(AUTH_METHODS)}")
     arguments = {"method": method, "enabled": enabled}
     _decide(project, data, database_url, "methods.switch", commands.switch_auth_method, **arguments)
+
+
+def _switches(kind: str, names: Sequence[str], command: Callable[..., Iterator[ProjectEvent]]) -> typer.Typer:
+    """``on`` and ``off`` for one kind of thing that people reach."""
+    group = typer.Typer(help=f"The {kind}s that people may use; servers always may.", no_args_is_help=True)
+    name_of = typer.Argument(metavar=kind.upper(), help=f"One of {', '.join(names)}.")
+
+    def switch(name: str, project: str, data: Path, database_url: str | None, *, enabled: bool) -> None:
+        if name not in names:
+            raise Trouble(f"there is no {kind} {name!r}; there are {', '.join(names)}")
+        _decide(project, data, database_url, f"{kind}s.switch", command, **{kind: name}, enabled=enabled)
+
+    @group.command("on")
+    def on(name: str = name_of, project: Named = "default", data: Data = DATA, database_url: Url = None) -> None:
+        """Let people use it."""
+        switch(name, project, data, database_url, enabled=True)
+
+    @group.command("off")
+    def off(name: str = name_of, project: Named = "default", data: Data = DATA, database_url: Url = None) -> None:
+        """Let people use it no more."""
+        switch(name, project, data, database_url, enabled=False)
+
+    return group
 
 
 Method = Annotated[str, typer.Argument(help=f"One of {', '.join(AUTH_METHODS)}.")]
@@ -256,6 +279,8 @@ def _secret(file: Path | None, *, ask: bool) -> str | None:
 
 
 GROUPS: Final = {
+    "services": _switches("service", SERVICES, commands.switch_service),
+    "protocols": _switches("protocol", PROTOCOLS, commands.switch_protocol),
     "policies": policies,
     "methods": methods,
     "platforms": platforms,

@@ -90,6 +90,14 @@ class GeneralRateLimitExceeded(Refusal, status=429):
     """Too many requests: the limit of this route is reached. Please try again later."""
 
 
+class GeneralServiceDisabled(Refusal, status=403):
+    """The requested service is disabled for this project."""
+
+
+class GeneralApiDisabled(Refusal, status=403):
+    """The requested API is disabled for this project."""
+
+
 class GeneralSmtpDisabled(Refusal, status=503):
     """Mail cannot be sent: no SMTP server is configured."""
 

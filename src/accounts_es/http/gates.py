@@ -6,6 +6,8 @@ from pydantic_core import to_json
 
 from accounts_es.domain.account.commands.mfa import FRESH
 from accounts_es.domain.errors import (
+    GeneralApiDisabled,
+    GeneralServiceDisabled,
     GeneralUnauthorizedScope,
     UserAuthMethodUnsupported,
     UserBlocked,
@@ -30,15 +32,32 @@ METHOD_NAMES: Final[dict[AuthMethod, str]] = {
 """What the contract calls them in its refusal (account, 1.4)."""
 
 
+_SERVICES: Final = {"oauth2": "account"}
+"""Groups that belong to a service of another name: ``oauth2`` is where browsers come back from providers."""
+
+
 def enter(ctx: Context) -> None:
-    """Before the request is counted. Raises the first refusal that applies: scope, block, owed factor."""
+    """Before the request is counted. Raises the first refusal that applies: service off, scope, block, owed factor."""
     operation, caller = ctx.operation, ctx.caller
+    if caller.kind != "key":
+        ensure_on(ctx)
     has_scope = not caller.scopes.isdisjoint(operation.scopes) and (caller.kind == "key" or not operation.for_servers)
     looks_around = operation.for_impersonators and caller.account is not None and caller.account.impersonator
     if not has_scope and not looks_around:
         wanted = to_json(list(operation.scopes)).decode()
         raise GeneralUnauthorizedScope(f"{caller.describe(ctx.project_id)} missing scopes ({wanted})")
     ensure_fit(ctx)
+
+
+def ensure_on(ctx: Context) -> None:
+    """Raises `GeneralServiceDisabled` and `GeneralApiDisabled`. What anybody may keep a copy of is always there."""
+    rules, operation = ctx.rules, ctx.operation
+    if not (rules.services_off or rules.protocols_off) or operation.public_for:
+        return
+    if _SERVICES.get(operation.group, operation.group) in rules.services_off:
+        raise GeneralServiceDisabled
+    if "rest" in rules.protocols_off:
+        raise GeneralApiDisabled
 
 
 def ensure_fit(ctx: Context) -> None:

@@ -26,7 +26,9 @@ from accounts_es.domain.project.events import (
     ProjectCreated,
     ProjectEvent,
     ProjectRenamed,
+    ProtocolSwitched,
     ProviderConfigured,
+    ServiceSwitched,
     SmtpConfigured,
     SmtpTested,
     WebhookAdded,
@@ -116,6 +118,8 @@ class Project:
     platforms: Mapping[str, Platform] = field(default_factory=dict[str, Platform])
     policies: Policies = field(default_factory=Policies)
     methods_off: frozenset[str] = frozenset()
+    services_off: frozenset[str] = frozenset()
+    protocols_off: frozenset[str] = frozenset()
     mock_phones: Mapping[str, MockPhone] = field(default_factory=dict[str, MockPhone])
     providers: Mapping[str, Provider] = field(default_factory=dict[str, Provider])
     smtp: SmtpConfigured = field(default_factory=lambda: SmtpConfigured(enabled=False))
@@ -135,6 +139,10 @@ def _without(known: Mapping[str, V], key: str) -> Mapping[str, V]:
 
 def _with(known: Mapping[str, V], key: str, change: Callable[[V], V]) -> Mapping[str, V]:
     return {**known, key: change(known[key])} if key in known else known
+
+
+def _switched(off: frozenset[str], name: str, *, on: bool) -> frozenset[str]:
+    return off - {name} if on else off | {name}
 
 
 def evolve(project: Project, event: ProjectEvent, at: datetime) -> Project:
@@ -177,8 +185,11 @@ def _evolve(project: Project, event: ProjectEvent, at: datetime) -> Project:
         case PolicyChanged():
             return replace(project, policies=project.policies.after(event.policy, event.settings))
         case AuthMethodSwitched():
-            without = project.methods_off - {event.method}
-            return replace(project, methods_off=without if event.enabled else without | {event.method})
+            return replace(project, methods_off=_switched(project.methods_off, event.method, on=event.enabled))
+        case ServiceSwitched():
+            return replace(project, services_off=_switched(project.services_off, event.service, on=event.enabled))
+        case ProtocolSwitched():
+            return replace(project, protocols_off=_switched(project.protocols_off, event.protocol, on=event.enabled))
         case MockPhoneAdded():
             phone = MockPhone(event.number, event.otp, at, at)
             return replace(project, mock_phones={**project.mock_phones, event.number: phone})

@@ -108,6 +108,20 @@ class AuthMethodSwitched(Event, topic="project.auth_method_switched"):
     enabled: bool
 
 
+class ServiceSwitched(Event, topic="project.service_switched"):
+    """People may call a service of the project, or none of it; servers are not held to it."""
+
+    service: str
+    enabled: bool
+
+
+class ProtocolSwitched(Event, topic="project.protocol_switched"):
+    """People may reach the project by a protocol, or not; servers are not held to it."""
+
+    protocol: str
+    enabled: bool
+
+
 class MockPhoneAdded(Event, topic="project.mock_phone_added"):
     """A number that gets no messages and always the same code."""
 
@@ -249,6 +263,8 @@ ProjectEvent: TypeAlias = (
     | PlatformRemoved
     | PolicyChanged
     | AuthMethodSwitched
+    | ServiceSwitched
+    | ProtocolSwitched
     | MockPhoneAdded
     | MockPhoneChanged
     | MockPhoneRemoved

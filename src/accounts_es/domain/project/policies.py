@@ -107,3 +107,28 @@ class Policies(BaseModel):
 AuthMethod = Literal["email-password", "magic-url", "email-otp", "anonymous", "invites", "jwt", "phone"]
 AUTH_METHODS: Final[tuple[str, ...]] = get_args(AuthMethod)
 """The ways to authenticate that can be switched off (contract: cross-cutting, 15)."""
+
+SERVICES: Final = (
+    "account",
+    "avatars",
+    "databases",
+    "tablesdb",
+    "locale",
+    "health",
+    "project",
+    "storage",
+    "teams",
+    "users",
+    "vcs",
+    "sites",
+    "functions",
+    "proxy",
+    "graphql",
+    "migrations",
+    "messaging",
+    "advisor",
+    "oauth2",
+)
+"""The services that can be switched off, also those that are not ours: clients list all of them."""
+PROTOCOLS: Final = ("rest", "graphql", "websocket")
+"""The ways to reach a project that can be switched off."""

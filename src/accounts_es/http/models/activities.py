@@ -32,6 +32,8 @@ ACTIVITY_NAMES: Final[Mapping[type[Event], str]] = {
     project.ProjectRenamed: "project.update",
     project.LabelsReplaced: "project.update",
     project.AuthMethodSwitched: "project.update",
+    project.ServiceSwitched: "project.update",
+    project.ProtocolSwitched: "project.update",
     project.PolicyChanged: "policy.update",
     project.ProviderConfigured: "provider.update",
     project.SmtpConfigured: "smtp.update",

@@ -1,11 +1,12 @@
 """What the API answers about a project, its keys and its settings (contract: cross-cutting, 15; users-teams, 4)."""
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
 
 from typing_extensions import TypedDict
 
-from accounts_es.domain.project import AUTH_METHODS
+from accounts_es.domain.project import AUTH_METHODS, PROTOCOLS, SERVICES
 from accounts_es.domain.project import MockPhone as KnownPhone
 from accounts_es.domain.project import Platform as KnownPlatform
 from accounts_es.domain.project import Policies as KnownPolicies
@@ -14,7 +15,8 @@ from accounts_es.domain.project.events import PlatformKind
 from accounts_es.http.models.dates import date
 from projections.api_keys import ApiKeyRow
 
-AuthMethod = TypedDict("AuthMethod", {"$id": str, "enabled": bool})
+Switched = TypedDict("Switched", {"$id": str, "enabled": bool})
+"""A way to authenticate, a service or a protocol."""
 
 Project = TypedDict(
     "Project",
@@ -41,9 +43,9 @@ Project = TypedDict(
         "labels": list[str],
         "status": str,
         "onboarding": dict[str, Any],
-        "authMethods": list[AuthMethod],
-        "services": list[Any],
-        "protocols": list[Any],
+        "authMethods": list[Switched],
+        "services": list[Switched],
+        "protocols": list[Switched],
         "blocks": list[Any],
         "consoleAccessedAt": str,
         "wafEnabled": bool,
@@ -107,6 +109,10 @@ class MockNumberList(TypedDict):
     mockNumbers: list[MockNumber]
 
 
+def _switched(names: Iterable[str], off: Collection[str]) -> list[Switched]:
+    return [{"$id": each, "enabled": each not in off} for each in names]
+
+
 def project(known: KnownProject) -> Project:
     """A project. Passwords are never answered; what this server does not have is empty."""
     smtp = known.smtp
@@ -133,9 +139,9 @@ def project(known: KnownProject) -> Project:
         "labels": list(known.labels),
         "status": "active",
         "onboarding": {},
-        "authMethods": [{"$id": each, "enabled": each not in known.methods_off} for each in AUTH_METHODS],
-        "services": [],
-        "protocols": [],
+        "authMethods": _switched(AUTH_METHODS, known.methods_off),
+        "services": _switched(SERVICES, known.services_off),
+        "protocols": _switched(PROTOCOLS, known.protocols_off),
         "blocks": [],
         "consoleAccessedAt": "",
         "wafEnabled": False,

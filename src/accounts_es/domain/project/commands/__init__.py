@@ -12,6 +12,8 @@ from accounts_es.domain.project.commands.settings import (
     configure_provider,
     remove_mock_phone,
     switch_auth_method,
+    switch_protocol,
+    switch_service,
 )
 from accounts_es.domain.project.commands.webhooks import (
     add_webhook,
@@ -47,6 +49,8 @@ __all__ = [
     "rewind_webhook",
     "rotate_webhook_secret",
     "switch_auth_method",
+    "switch_protocol",
+    "switch_service",
     "try_smtp",
     "update_api_key",
 ]

@@ -14,7 +14,9 @@ from accounts_es.domain.project.events import (
     MockPhoneRemoved,
     PolicyChanged,
     ProjectEvent,
+    ProtocolSwitched,
     ProviderConfigured,
+    ServiceSwitched,
 )
 
 MAX_MOCK_PHONES: Final = 10
@@ -33,6 +35,20 @@ def switch_auth_method(project: Project, *, method: str, enabled: bool) -> Itera
     ensure_exists(project)
     if enabled == (method in project.methods_off):
         yield AuthMethodSwitched(method=method, enabled=enabled)
+
+
+def switch_service(project: Project, *, service: str, enabled: bool) -> Iterator[ProjectEvent]:
+    """Let people call a service, or not."""
+    ensure_exists(project)
+    if enabled == (service in project.services_off):
+        yield ServiceSwitched(service=service, enabled=enabled)
+
+
+def switch_protocol(project: Project, *, protocol: str, enabled: bool) -> Iterator[ProjectEvent]:
+    """Let people reach the project by a protocol, or not."""
+    ensure_exists(project)
+    if enabled == (protocol in project.protocols_off):
+        yield ProtocolSwitched(protocol=protocol, enabled=enabled)
 
 
 def add_mock_phone(project: Project, *, number: str, otp: str) -> Iterator[ProjectEvent]:
