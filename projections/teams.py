@@ -108,6 +108,8 @@ class MemberOf(NamedTuple):
     team_id: str
     membership_id: str
     roles: list[str]
+    team: str = ""
+    """The stream of the team."""
 
 
 # One function per event -----------------------------------------------------------------------------------------------
@@ -321,7 +323,7 @@ class _Memberships(NamedTuple):
 
 
 MEMBER_OF = Lookup(
-    sql=f"""SELECT account, json_agg(json_build_array(team_id, membership_id, roles) ORDER BY position)::text
+    sql=f"""SELECT account, json_agg(json_build_array(team_id, membership_id, roles, team) ORDER BY position)::text
             FROM {MEMBERSHIPS} WHERE account = ANY(%s) AND joined_at IS NOT NULL GROUP BY account""",
     row=_Memberships._make,
     key=lambda row: (row.account,),

@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 
 from accounts_es.adapters.hashing import Passwords
@@ -23,6 +23,7 @@ from accounts_es.application import Application
 from accounts_es.erasures import Erasures
 from accounts_es.eventstore.connection import connect_sync
 from accounts_es.eventstore.counters import Counters
+from accounts_es.eventstore.follower import Follower
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.ledger.note import public_key
 from accounts_es.eventstore.log import EventLog
@@ -34,6 +35,8 @@ from accounts_es.http.api import Api
 from accounts_es.http.context import Services
 from accounts_es.http.idempotency import KEPT
 from accounts_es.http.mock_provider import MOCK
+from accounts_es.http.realtime.endpoint import Realtime
+from accounts_es.http.realtime.hub import Hub
 from accounts_es.http.table import OPERATIONS
 from accounts_es.reactors.rendering import our_wording
 from accounts_es.security import Refusals
@@ -95,6 +98,7 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
             await counters.start()
         moments = Moments(parts.conninfo, parts.master, ALL)
         await moments.start()
+        follower = Follower(parts.conninfo)
         sweeping = asyncio.create_task(_sweep(event_log, counters), name="sweep")
         try:
             application = Application(event_log)
@@ -120,10 +124,12 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
                     ledger_key=public_key(parts.ledger_key),
                     counters=counters,
                     wording=our_wording,
+                    follower=follower,
                 )
         finally:
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
+            await follower.stop()
             if counters is not None:
                 await counters.stop()
             await moments.stop()
@@ -190,6 +196,8 @@ def application(parts: ServerParts) -> Server:
         async with running_services(parts) as services:
             server.answer_with(Api(services, OPERATIONS))
             server.router.routes.append(metrics.route(services))
+            hub = Hub(services.application.log, services.moments, services.follower)
+            server.router.routes.append(WebSocketRoute("/{path:path}", Realtime(services, hub)))
             # What lives as long as the process need not be looked at again; requests leave no cycles behind.
             gc.freeze()
             gc.set_threshold(*_COLLECT)

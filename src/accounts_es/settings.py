@@ -90,6 +90,13 @@ class Settings(BaseSettings):
     their request came (ASVS V6.3.8). Longer than the work behind them; 0: as soon as they are ready."""
     rate_limits: bool = True
     """Whether requests are counted, and refused beyond the limits of their operations."""
+    sockets: int = Field(default=10_000, ge=1)
+    """Realtime sockets of each worker; more are answered 429 before they open."""
+    sockets_per_address: int = Field(default=500, ge=1)
+    sockets_per_account: int = Field(default=100, ge=1)
+    """The same from one address (of IPv6: one network), and of one account."""
+    reuse_port: bool = False
+    """Whether servers on one machine share a port (SO_REUSEPORT), so that one can take over from another."""
     smtp_host: str | None = None
     """The server that takes mail. Without one, mail lands as files in the folder ``outbox`` of ``data``."""
     smtp_port: int = Field(default=587, ge=1, le=65535)

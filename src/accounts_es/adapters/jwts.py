@@ -26,10 +26,11 @@ class JwtBroken(Exception):  # noqa: N818
 
 
 class JwtClaims(NamedTuple):
-    """Whose token it is; an empty ``session_id``: bound to no session."""
+    """Whose token it is; an empty ``session_id``: bound to no session. A token that was read says when it ends."""
 
     account_id: str
     session_id: str
+    expires_at: datetime | None = None
 
 
 class KeyClaims(NamedTuple):
@@ -97,7 +98,7 @@ class Jwts:
         account_id, session_id = payload.get("userId"), payload.get("sessionId", "")
         if not isinstance(account_id, str) or not isinstance(session_id, str):
             raise JwtBroken("Incomplete or invalid token")
-        return JwtClaims(account_id, session_id)
+        return JwtClaims(account_id, session_id, datetime.fromtimestamp(payload["exp"], UTC))
 
     def public_keys(self, project_id: str) -> list[Mapping[str, str]]:
         """The keys that ES256 tokens of a project are checked with (RFC 7517), the one that signs first."""

@@ -13,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, cast
 
 import psycopg
 import typer
@@ -43,6 +43,10 @@ KEYS: Final = ("master", "jwt", "ledger")
 OTHER_JWT: Final = "jwt_other"
 _CONNINFO: Final = "ACCOUNTS_WORKER_CONNINFO"
 _BACKLOG: Final = 2048
+_LONGEST_MESSAGE: Final = 64 * 1024
+"""Bytes a client may send over a socket at once."""
+_PING_SECONDS: Final = 30.0
+"""How often a socket is asked whether somebody is still there."""
 _WATCH_SECONDS: Final = 0.2
 _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the proxies in front of us keep idle connections (nginx: 60), so that they close them first."""
@@ -120,6 +124,8 @@ def listening(settings: Settings) -> Generator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if settings.reuse_port:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((settings.host, settings.port))
     except OSError as error:
@@ -249,6 +255,10 @@ def run(settings: Settings, conninfo: str, listener: socket.socket, stop: Stop) 
         port=settings.port,
         loop="uvloop",
         http="httptools",
+        ws=cast("type[asyncio.Protocol]", socket_protocol),
+        ws_max_size=_LONGEST_MESSAGE,
+        ws_ping_interval=_PING_SECONDS,
+        ws_per_message_deflate=False,
         lifespan="on",
         access_log=False,
         log_config=None,
@@ -266,6 +276,13 @@ def run(settings: Settings, conninfo: str, listener: socket.socket, stop: Stop) 
         supervisor = Multiprocess(config, sockets=[listener])
         if not stop.asked:
             supervisor.run()
+
+
+def socket_protocol(**parts: Any) -> asyncio.Protocol:
+    """What uvicorn speaks to sockets with, loaded when one opens."""
+    from accounts_es.cli.websocket import protocol  # noqa: PLC0415 - see there
+
+    return protocol(**parts)
 
 
 def worker() -> Server:

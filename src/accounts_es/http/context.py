@@ -19,6 +19,7 @@ from accounts_es.domain.security.events import AccessDenied, AuditRead, SignInRe
 from accounts_es.erasures import Erasures
 from accounts_es.eventstore.append import IdempotencyKey
 from accounts_es.eventstore.counters import Counters
+from accounts_es.eventstore.follower import Follower
 from accounts_es.eventstore.moments import Moments
 from accounts_es.eventstore.reads import Reads
 from accounts_es.http import cookies
@@ -61,6 +62,8 @@ class Services:
     """Where requests are counted; nothing when rate limits are switched off."""
     wording: Callable[[MailTemplate, str], tuple[str, str]]
     """Our own subject and text of a mail in a language."""
+    follower: Follower
+    """Who tells of what is new in the log."""
 
 
 @dataclass(frozen=True, slots=True)

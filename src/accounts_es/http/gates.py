@@ -17,6 +17,8 @@ from accounts_es.domain.errors import (
 )
 from accounts_es.domain.project import AuthMethod
 from accounts_es.http.context import Context
+from projections.accounts import AccountRow
+from projections.sessions import SessionKey
 
 FACTORS_NEEDED: Final = 2
 
@@ -87,10 +89,9 @@ def proceed(ctx: Context) -> None:
 def owes_factor(ctx: Context) -> bool:
     """Whether the caller's session lacks the second factor its account asks for. A JWT has no session to lack one."""
     account, session = ctx.caller.account, ctx.caller.session
-    return (
-        account is not None
-        and session is not None
-        and account.mfa
-        and account.has_second_factor
-        and len(session.factors) < FACTORS_NEEDED
-    )
+    return account is not None and session is not None and lacks_factor(account, session)
+
+
+def lacks_factor(account: AccountRow, session: SessionKey) -> bool:
+    """Whether a session lacks the second factor its account asks for."""
+    return account.mfa and account.has_second_factor and len(session.factors) < FACTORS_NEEDED

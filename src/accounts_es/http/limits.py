@@ -110,7 +110,7 @@ def _key(ctx: Context, limit: Limit, parameters: Mapping[str, JsonValue]) -> byt
             case "url":
                 values.append(ctx.operation.id)
             case "ip":
-                values.append(_site(ctx.request.client_ip(ctx.services.settings.trusted_proxies)))
+                values.append(site(ctx.request.client_ip(ctx.services.settings.trusted_proxies)))
             case "user":
                 values.append(ctx.caller.account.stream if ctx.caller.account is not None else None)
             case _:
@@ -120,7 +120,7 @@ def _key(ctx: Context, limit: Limit, parameters: Mapping[str, JsonValue]) -> byt
 
 
 @lru_cache(maxsize=1024)
-def _site(address: str) -> str:
+def site(address: str) -> str:
     """The address, or the network of an IPv6 client, which has a host of addresses to choose from."""
     try:
         parsed = ip_address(address)

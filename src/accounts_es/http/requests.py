@@ -134,6 +134,11 @@ class Request:
                 break
         self.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
+    @property
+    def query_string(self) -> str:
+        """The query as it was sent."""
+        return bytes(self._scope["query_string"]).decode("latin-1")
+
     def query(self) -> JSONObject:
         """The query string's parameters."""
         sent: bytes = self._scope["query_string"]
