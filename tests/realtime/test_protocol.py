@@ -199,3 +199,12 @@ def test_other_paths_have_no_sockets(world: World, guest: Client) -> None:
             pass
         assert refused.value.response.status_code == 403
     assert guest.ask("GET", "/realtime").status_code == 404
+
+
+def test_a_project_without_sockets(world: World) -> None:
+    world.project("unsocketed")
+    by_key = world.server.client(project="unsocketed", key=world.key("project.write", project="unsocketed"))
+    assert by_key.ask("PATCH", "/project/protocols/websocket", enabled=False).is_success
+    with Listener(world.server, project="unsocketed") as listener:
+        assert listener.said("error")["code"] == 1008
+        assert listener.ended()[0] == 1008

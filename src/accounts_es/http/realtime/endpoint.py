@@ -17,7 +17,13 @@ from starlette.types import Receive, Scope, Send
 
 from accounts_es.adapters.ids import wire_id
 from accounts_es.adapters.jwts import JwtBroken
-from accounts_es.domain.errors import Refusal, UserJwtAndCookieSet, UserJwtInvalid, UserMoreFactorsRequired
+from accounts_es.domain.errors import (
+    GeneralApiDisabled,
+    Refusal,
+    UserJwtAndCookieSet,
+    UserJwtInvalid,
+    UserMoreFactorsRequired,
+)
 from accounts_es.domain.values import is_id
 from accounts_es.eventstore.reader import ReadsClosed
 from accounts_es.http.callers import caller_with_session
@@ -148,6 +154,8 @@ class Realtime:
             raise Unfit(POLICY, unknown_origin(origin).message)
         if project is None:
             raise Unfit(POLICY, "Missing or unknown project ID")
+        if "websocket" in project.rules.protocols_off:
+            raise Unfit(POLICY, GeneralApiDisabled().message)
         socket.project = project.project_id
         identity = await self._identity(request, project.project_id)
         if identity is None:
