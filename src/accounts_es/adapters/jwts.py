@@ -26,11 +26,10 @@ class JwtBroken(Exception):  # noqa: N818
 
 
 class JwtClaims(NamedTuple):
-    """Whose token it is; an empty ``session_id``: bound to no session. A token that was read says when it ends."""
+    """Whose token it is; an empty ``session_id``: bound to no session."""
 
     account_id: str
     session_id: str
-    expires_at: datetime | None = None
 
 
 class KeyClaims(NamedTuple):
@@ -86,6 +85,10 @@ class Jwts:
 
     def read(self, project_id: str, text: str) -> JwtClaims:
         """The claims of a token that is good now. Raises `JwtBroken`."""
+        return self.read_until(project_id, text)[0]
+
+    def read_until(self, project_id: str, text: str) -> tuple[JwtClaims, datetime]:
+        """The claims of a token that is good now, and when it ends. Raises `JwtBroken`."""
         try:
             header = jwt.get_unverified_header(text)
         except jwt.PyJWTError:
@@ -98,7 +101,7 @@ class Jwts:
         account_id, session_id = payload.get("userId"), payload.get("sessionId", "")
         if not isinstance(account_id, str) or not isinstance(session_id, str):
             raise JwtBroken("Incomplete or invalid token")
-        return JwtClaims(account_id, session_id, datetime.fromtimestamp(payload["exp"], UTC))
+        return JwtClaims(account_id, session_id), datetime.fromtimestamp(payload["exp"], UTC)
 
     def public_keys(self, project_id: str) -> list[Mapping[str, str]]:
         """The keys that ES256 tokens of a project are checked with (RFC 7517), the one that signs first."""

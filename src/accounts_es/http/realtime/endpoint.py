@@ -178,11 +178,11 @@ class Realtime:
             if caller is not None:
                 raise UserJwtAndCookieSet
             try:
-                claims = services.jwts.read(project_id, text)
+                claims, until = services.jwts.read_until(project_id, text)
             except JwtBroken as broken:
                 raise UserJwtInvalid(f"Failed to verify JWT. {broken}") from None
             account = await accounts.find(services.reads, project_id, claims.account_id)
-            return Identity(account.stream, claims.session_id, claims.expires_at) if account is not None else None
+            return Identity(account.stream, claims.session_id, until) if account is not None else None
         if caller is None or caller.session is None:
             return None
         return Identity(caller.session.stream, caller.session.session_id, None)
