@@ -188,6 +188,11 @@ def test_T58_a_person_is_erased_from_the_command_line_and_again_when_a_backup_br
             ((stream, wrapped),) = owner.execute(
                 "SELECT subject, wrapped FROM log.subject_keys WHERE subject LIKE 'account-%'"
             ).fetchall()
+        told = users(server, "export-person", "ann")
+        assert (told.returncode, told.stderr) == (0, "")
+        said = json.loads(told.stdout)
+        assert said["readModels"]["accounts_v2"][0]["email"] == "ann@example.org"
+        assert said["events"][0]["data"]["name"] == "Ann"
         erased = users(server, "erase", "ann")
         assert (erased.returncode, erased.stderr) == (0, "")
         assert (server.data / "erasures" / f"{stream}.txt").read_text() == erased.stdout

@@ -195,6 +195,7 @@ CONTRACT = {
 OURS = {
     "webhooks.rewind",
     "users.createErasure",
+    "users.export",
     "users.getHold",
     "users.placeHold",
     "users.liftHold",

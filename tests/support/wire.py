@@ -74,7 +74,7 @@ def check(answer: httpx.Response) -> None:
     assert answer.status_code == operation.status
     assert ("x-ratelimit-limit" in answer.headers) == bool(operation.limits)
     if file:
-        assert answer.headers["content-type"].startswith(("application/x-ndjson", "text/csv"))
+        assert answer.headers["content-type"].startswith(("application/x-ndjson", "text/csv", "application/json"))
     elif operation.returns is None:
         assert answer.content == b""
     else:

@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from accounts_es.adapters.ids import wire_id
+from accounts_es.adapters.ids import now, wire_id
 from accounts_es.adapters.key_files import load_key
 from accounts_es.application import Application
 from accounts_es.cli.administer import DATA, Data, Url, administer, metadata
@@ -20,6 +20,7 @@ from accounts_es.cli.transfer import Line, Unreadable, account, exported, lines
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.errors import ProjectNotFound, Refusal
 from accounts_es.erasures import Erasures
+from accounts_es.http import subject
 from projections import accounts, people, projects
 
 users = typer.Typer(help="Import, export and erase accounts.", no_args_is_help=True)
@@ -107,6 +108,31 @@ def export(
         try:
             async for row in _everybody(app, project):
                 out.write(exported(row).decode() + "\n")
+        finally:
+            out.flush()
+            if file is not None:
+                out.close()
+
+    administer(data, database_url, work)
+
+
+@users.command("export-person")
+def export_person(
+    account: Annotated[str, typer.Argument(metavar="ID", help="Whose: the id of an account, deleted or not.")],
+    file: Annotated[Path | None, typer.Argument(help="Where to; standard output unless given.")] = None,
+    project: Project = "default",
+    data: Data = DATA,
+    database_url: Url = None,
+) -> None:
+    """Write all that is known of one person as a JSON document, without hashes or secrets."""
+
+    async def work(app: Application) -> None:
+        person = await people.get(app.log.reads, project, account)
+        out = _private(file) if file is not None else sys.stdout
+        try:
+            found = await subject.positions(app.log, person)
+            async for part in subject.document(app.log, person, found, now()):
+                out.write(part)
         finally:
             out.flush()
             if file is not None:

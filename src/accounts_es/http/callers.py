@@ -31,6 +31,7 @@ ALL_KEY_SCOPES: Final = (
     "users.read",
     "users.write",
     "users.erase",
+    "users.export",
     "sessions.read",
     "sessions.write",
     "teams.read",
