@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast
 
@@ -56,11 +56,15 @@ class Outcome(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[S, E]):
-    """A command about to be carried out on a stream, together with others."""
+    """A command about to be carried out on a stream, together with others.
+
+    ``causes`` are the events that what it decides answers, one for each; none: the request alone.
+    """
 
     decider: Decider[S, E]
     stream: str
     decide: Callable[[S], Sequence[E]]
+    causes: Sequence[str] = ()
 
 
 def step(
@@ -257,8 +261,11 @@ class Application:
         decided: Sequence[Sequence[Event]],
     ) -> list[Outcome[Any]]:
         events = [
-            tuple(Recorded(known.stream, known.version + nth, event, meta) for nth, event in enumerate(each, start=1))
-            for known, each in zip(before, decided, strict=True)
+            tuple(
+                Recorded(known.stream, known.version + nth, event, _caused(meta, each, nth))
+                for nth, event in enumerate(new, start=1)
+            )
+            for each, known, new in zip(steps, before, decided, strict=True)
         ]
         after = [
             each.decider.fold(new, known.state) if new else known.state
@@ -318,6 +325,10 @@ class Application:
             version, state = recorded[-1].stream_version, decider.fold(recorded, state)
             self._cache.put(stream, version, state, [each.event for each in recorded])
         return version, state, True
+
+
+def _caused(meta: Metadata, each: Step[S, E], nth: int) -> Metadata:
+    return replace(meta, causation_id=each.causes[nth - 1]) if each.causes else meta
 
 
 def _claim_changes(project: str, step: Step[S, E], before: S, after: S) -> Iterator[ClaimChange]:

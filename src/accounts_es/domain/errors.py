@@ -408,3 +408,7 @@ class AuditEventNotFound(Refusal, status=404):
 
 class AuditCheckpointNotFound(Refusal, status=404):
     """The log has not been signed yet. Please try again shortly."""
+
+
+class RevertTooLarge(Refusal):
+    """More than 1,000 events match. Please select fewer, by a shorter time or one person."""

@@ -43,12 +43,14 @@ class Wanted:
     event: str | None = None
     """The name of the event, such as ``SignedUp``, or its topic."""
     filters: tuple[Filter, ...] = ()
+    positions: tuple[int, ...] = ()
+    """These events of the log and no others; none: wherever they stand."""
 
 
 def records(connection: Conn, master: MasterKey | None, wanted: Wanted, *, redact: bool = False) -> Iterator[Record]:
     """The events, in log order, read in batches. Nothing in the log stops them: what cannot be read says so."""
     opening = Opening(KeyRing(master) if master is not None else None, redact=redact)
-    where, params = _where(wanted)
+    where, params = condition_of(wanted)
     statement = f"""SELECT {activities.COLUMNS} FROM log.accounts_events
         WHERE notification_id > %s AND {where} ORDER BY notification_id LIMIT %s""".encode()
     position = _position_before(connection, wanted.since - _CLOCKS) if wanted.since is not None else 0
@@ -172,7 +174,8 @@ def _position_before(connection: Conn, time: datetime) -> int:
     return low
 
 
-def _where(wanted: Wanted) -> Sql:
+def condition_of(wanted: Wanted) -> Sql:
+    """The same as SQL."""
     parts: list[Filter] = []
     if wanted.stream is not None:
         parts.append(activities.concerning([wanted.stream]))
@@ -182,6 +185,8 @@ def _where(wanted: Wanted) -> Sql:
         # Facts of different aggregates may share a name.
         named = tuple(topic for topic, event in BY_TOPIC.items() if event.__name__ == wanted.event)
         parts.append(Condition(activities.TOPIC, Operator.EQUAL, named or (wanted.event,)))
+    if wanted.positions:
+        parts.append(Condition(activities.POSITION, Operator.EQUAL, wanted.positions))
     for attribute, operator, value in (
         (activities.PROJECT, Operator.EQUAL, wanted.project),
         (activities.REQUEST, Operator.EQUAL, wanted.request),
