@@ -48,10 +48,11 @@ class PersonRow(NamedTuple):
 
 @projection.on(events.SignedUp)
 def signed_up(tx: Tx, recorded: Recorded[events.SignedUp]) -> None:
-    """A new row."""
+    """A new row, or somebody whose deletion was undone."""
     tx.execute(
         """INSERT INTO people_v1 (stream, version, position, project_id, account_id) VALUES (%s, %s, %s, %s, %s)
-           ON CONFLICT (stream) DO NOTHING""",
+           ON CONFLICT (stream) DO UPDATE SET deleted_at = NULL, version = EXCLUDED.version
+           WHERE people_v1.version < EXCLUDED.version""",
         (
             recorded.stream,
             recorded.stream_version,

@@ -187,6 +187,14 @@ ONE_BY_ONE: list[tuple[tuple[Event, ...], tuple[Event, ...]]] = [
         (MADE, p.AuthMethodSwitched(method="jwt", enabled=False)),
         (p.AuthMethodSwitched(method="jwt", enabled=True),),
     ),
+    (
+        (MADE, p.ServiceSwitched(service="teams", enabled=False)),
+        (p.ServiceSwitched(service="teams", enabled=True),),
+    ),
+    (
+        (MADE, p.ProtocolSwitched(protocol="rest", enabled=False)),
+        (p.ProtocolSwitched(protocol="rest", enabled=True),),
+    ),
     ((MADE, PHONE), (p.MockPhoneRemoved(number="+4930901822"),)),
     ((MADE, PHONE, p.MockPhoneRemoved(number="+4930901822")), (PHONE,)),
     (
@@ -314,6 +322,7 @@ def test_a_deleted_account_comes_back_as_it_was_without_its_sessions_and_secrets
         a.MfaSwitchedOn(),
         a.ImpersonatorAppointed(),
         a.AccountBlocked(),
+        a.LegalHoldPlaced(reason="a case"),
     ]
     signed_in = EXAMPLE_OF[a.SessionCreated]
     device = EXAMPLE_OF[a.TargetAdded]

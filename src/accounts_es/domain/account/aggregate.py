@@ -171,6 +171,7 @@ def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:  # n
                 password_hash=event.password_hash,
                 passwords=(event.password_hash,) if event.password_hash else (),
                 password_chosen=event.password_hash is not None,
+                held=account.held,
                 registered_at=at,
                 accessed_at=at,
             )

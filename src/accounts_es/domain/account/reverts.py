@@ -153,6 +153,7 @@ _OPENS: Final = "a password is a secret, and secrets do not come back: set anoth
 _SESSION: Final = "a session that ended stays ended, and signing in is undone by ending the session"
 _SENT: Final = "a secret that was sent or spent stays sent or spent"
 _FACTOR: Final = "a second factor is a secret, and secrets do not come back: remove it, or set up another one"
+_HELD: Final = "a legal hold is placed and lifted by hand"
 _SHOWN: Final = "what was shown was shown"
 
 _FIELDS: Final[dict[str, Kept[Account, AccountEvent]]] = {
@@ -229,6 +230,9 @@ ACCOUNT_REVERTS: Final[Reverts[Account, AccountEvent]] = Reverts(
         events.RecoveryCodeUsed: _SHOWN,
         events.ChallengeCreated: _SENT,
         events.ChallengePassed: _SHOWN,
+        events.LegalHoldPlaced: _HELD,
+        events.LegalHoldLifted: _HELD,
+        events.AccountErased: "who is erased is gone for good",
         events.Accessed: "a trace of use changes nothing",
     },
     traces=frozenset({events.Accessed}),

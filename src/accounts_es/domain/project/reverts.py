@@ -80,6 +80,14 @@ def _method(_now: Project, then: Project, of: str) -> Iterator[ProjectEvent]:
     yield events.AuthMethodSwitched(method=of, enabled=of not in then.methods_off)
 
 
+def _service(_now: Project, then: Project, of: str) -> Iterator[ProjectEvent]:
+    yield events.ServiceSwitched(service=of, enabled=of not in then.services_off)
+
+
+def _protocol(_now: Project, then: Project, of: str) -> Iterator[ProjectEvent]:
+    yield events.ProtocolSwitched(protocol=of, enabled=of not in then.protocols_off)
+
+
 def _code_of(project: Project, number: str) -> str | None:
     known: MockPhone | None = project.mock_phones.get(number)
     return known.otp if known is not None else None
@@ -190,6 +198,8 @@ PROJECT_REVERTS: Final[Reverts[Project, ProjectEvent]] = Reverts(
         ),
         "policy": Kept(_POLICIES, _policy_of, _policy),
         "method": Kept(_POLICIES, lambda project, method: method not in project.methods_off, _method),
+        "service": Kept("project.write", lambda project, service: service not in project.services_off, _service),
+        "protocol": Kept("project.write", lambda project, protocol: protocol not in project.protocols_off, _protocol),
         "mockPhone": Kept("mocks.write", _code_of, _mock_phone, lambda _: {"exists": True}),
         "provider": Kept("project.oauth2.write", _provider_of, _provider, _shown_provider),
         "smtp": Kept(
@@ -209,6 +219,8 @@ PROJECT_REVERTS: Final[Reverts[Project, ProjectEvent]] = Reverts(
         events.PlatformRemoved: ("platform", "platform_id"),
         events.PolicyChanged: ("policy", "policy"),
         events.AuthMethodSwitched: ("method", "method"),
+        events.ServiceSwitched: ("service", "service"),
+        events.ProtocolSwitched: ("protocol", "protocol"),
         events.MockPhoneAdded: ("mockPhone", "number"),
         events.MockPhoneChanged: ("mockPhone", "number"),
         events.MockPhoneRemoved: ("mockPhone", "number"),
