@@ -58,6 +58,7 @@ OURS = {
     "resource_not_found": 404,
     "resource_already_exists": 409,
     "webhook_position_invalid": 400,
+    "revert_too_large": 400,
     "user_erased": 410,
     "user_under_legal_hold": 409,
     "general_service_unavailable": 503,
