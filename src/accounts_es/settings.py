@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[Names, AfterValidator(_networks)] = ("127.0.0.0/8", "::1/128")
     """Networks whose ``X-Forwarded-*`` headers are believed."""
     reachable_networks: Annotated[Names, AfterValidator(_networks)] = ()
-    """Networks that are not public and that what projects name (mail servers, OpenID providers) may be in
+    """Networks that are not public and that what projects name (mail servers, OpenID providers, webhooks) may be in
     nevertheless."""
     hash_memory_kib: int = Field(default=19456, ge=7168)
     hash_iterations: int = Field(default=2, ge=1)

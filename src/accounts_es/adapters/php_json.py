@@ -28,7 +28,7 @@ def php_json(value: JsonValue) -> str:
 
 def _text(value: str) -> str:
     # Unlike Python, PHP writes DEL as it is; both write everything beyond ASCII as UTF-16 units.
-    return json.dumps(value).replace("/", "\\/")
+    return '"' + "\x7f".join(json.dumps(part)[1:-1] for part in value.split("\x7f")).replace("/", "\\/") + '"'
 
 
 def _float(value: float) -> str:

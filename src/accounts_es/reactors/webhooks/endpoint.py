@@ -72,6 +72,8 @@ class Endpoint:
         self._stopping = asyncio.Event()
         self._writing = asyncio.Lock()
         self._trouble: Undelivered | None = None
+        self._beyond: set[int] = set()
+        """Ends of groups that were taken while one before them was not."""
         self._attempts = 0
         self._read = self._position = self._previous = self._chained = 0
         """Read up to here, told up to here, the last of it; and the last delivery that was made ready."""
@@ -99,11 +101,13 @@ class Endpoint:
                 groups = [_Group(each.stream, each.end, await self._ready(each.notices)) for each in page.told]
                 for group in groups:
                     group.last = group.left[-1].position if group.left else 0
-                    group.taken = not group.left
-                await self._tell(groups)
-                if self._stopping.is_set():
-                    return
+                    group.taken = not group.left or group.end in self._beyond
+                if not await self._tell(groups):
+                    # Nothing is kept over a pause: whoever is erased meanwhile is told of no more.
+                    self._read, self._chained = self._position, self._previous
+                    continue
                 self._read = page.reached
+                self._beyond.clear()
                 if page.is_last:
                     await self._rest()
 
@@ -129,12 +133,17 @@ class Endpoint:
             ready.append(made)
         return ready
 
-    async def _tell(self, groups: list[_Group]) -> None:
-        while (left := [each for each in groups if not each.taken]) and not self._stopping.is_set():
+    async def _tell(self, groups: list[_Group]) -> bool:
+        """Whether all of it was taken, after a pause if it was not."""
+        while left := [each for each in groups if not each.taken]:
+            if self._stopping.is_set():
+                return False
             await self._round(groups, left[:1] if self._attempts else left)
             if self._trouble is not None:
-                await self._failed(self._trouble)
-                self._trouble = None
+                why, self._trouble = self._trouble, None
+                await self._failed(why)
+                return False
+        return True
 
     async def _round(self, groups: list[_Group], chosen: list[_Group]) -> None:
         turns = asyncio.Semaphore(AT_ONCE)
@@ -161,6 +170,7 @@ class Endpoint:
                 del group.left[0]
                 self._attempts = 0
             group.taken = True
+            self._beyond.add(group.end)
             await self._advance(groups, answer)
 
     async def _advance(self, groups: list[_Group], answer: int) -> None:
