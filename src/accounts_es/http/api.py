@@ -23,6 +23,8 @@ from starlette.types import Receive, Scope, Send
 from accounts_es.domain.account import ACCOUNT
 from accounts_es.domain.account.commands import note_access
 from accounts_es.domain.errors import (
+    AccessForbidden,
+    AuditEventNotFound,
     GeneralArgumentInvalid,
     GeneralRateLimitExceeded,
     GeneralRouteNotFound,
@@ -38,14 +40,15 @@ from accounts_es.domain.errors import (
     ProjectNotFound,
     Refusal,
     ResourceNotFound,
-    TeamInvalidSecret,
     TeamInviteMismatch,
     TeamInviteNotFound,
     TeamMembershipMismatch,
     TeamNotFound,
     UserBlocked,
+    UserChallengeRequired,
     UserIdentityNotFound,
     UserJwtAndCookieSet,
+    UserJwtCreationDenied,
     UserJwtInvalid,
     UserMoreFactorsRequired,
     UserNotFound,
@@ -96,6 +99,8 @@ _SDK: Final = re.compile(r"[^A-Za-z0-9 ._-]")
 
 
 DENIALS: Final = (
+    AccessForbidden,
+    AuditEventNotFound,
     GeneralUnauthorizedScope,
     KeyCreationDenied,
     KeyNotFound,
@@ -104,13 +109,14 @@ DENIALS: Final = (
     MembershipNotFound,
     ProjectIdMissing,
     ProjectKeyExpired,
-    TeamInvalidSecret,
     TeamInviteMismatch,
     TeamInviteNotFound,
     TeamMembershipMismatch,
     TeamNotFound,
     ResourceNotFound,
     UserBlocked,
+    UserChallengeRequired,
+    UserJwtCreationDenied,
     UserJwtInvalid,
     UserMoreFactorsRequired,
     UserNotFound,

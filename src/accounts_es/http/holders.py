@@ -1,5 +1,8 @@
 """Whose one-time secret it is, without telling strangers who exists (ASVS V6.3.8)."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 from accounts_es.domain.errors import UserInvalidToken, UserNotFound
 from accounts_es.http.context import Context
 from projections import accounts
@@ -18,6 +21,16 @@ async def holder(ctx: Context, user_id: str) -> AccountRow:
         return account
     await ctx.refuse_sign_in("token", "unknown", user_id, None)
     raise UserNotFound if tells(ctx) else UserInvalidToken
+
+
+@asynccontextmanager
+async def guess(ctx: Context, method: str, account: AccountRow) -> AsyncGenerator[None]:
+    """Where a secret of an account is shown: a wrong one is recorded (ASVS V16.3.1)."""
+    try:
+        yield
+    except UserInvalidToken:
+        await ctx.refuse_sign_in(method, "invalid_token", account.account_id, account)
+        raise
 
 
 def strangers_id(ctx: Context, email: str) -> str:

@@ -37,6 +37,7 @@ from accounts_es.domain.errors import (
 from accounts_es.http import models, notices
 from accounts_es.http.account import opening
 from accounts_es.http.context import Context
+from accounts_es.http.holders import guess
 from accounts_es.http.models.tokens import MfaChallenge, MfaFactors, MfaRecoveryCodes, MfaType
 from accounts_es.http.operation import Limit, guesses, operation
 from accounts_es.http.rules import Choice, Flag, Text
@@ -128,7 +129,8 @@ async def update_authenticator(
     """Show the authenticator's first code: from now on it counts."""
     stream, session_id = ctx.account.stream, ctx.required_session.session_id
     steps = _steps(await ctx.load(ACCOUNT, stream), otp, ctx)
-    await ctx.execute(ACCOUNT, stream, commands.verify_authenticator, steps=steps, session_id=session_id)
+    async with guess(ctx, "mfa-totp", ctx.account):
+        await ctx.execute(ACCOUNT, stream, commands.verify_authenticator, steps=steps, session_id=session_id)
     return models.account(await accounts.get_by_stream(ctx.reads, stream))
 
 

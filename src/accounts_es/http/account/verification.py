@@ -17,7 +17,7 @@ from accounts_es.domain.errors import (
 from accounts_es.http import notices, redirects
 from accounts_es.http.account.tokens import CODE_LIFE, LINK_LIFE, Issue
 from accounts_es.http.context import Context
-from accounts_es.http.holders import holder
+from accounts_es.http.holders import guess, holder
 from accounts_es.http.models.tokens import Token, bare_secret, token
 from accounts_es.http.operation import Limit, operation
 from accounts_es.http.rules import Flag, Id, Text, Url
@@ -151,8 +151,10 @@ async def update_phone_verification(
     """Verify a number with the code."""
     account = await holder(ctx, user_id)
     digest = ctx.token_digest(account.stream, bare_secret(user_id, secret))
-    redeemed = token_of(await ctx.load(ACCOUNT, account.stream), purposes=("phone",), secret_hash=digest, now=ctx.at)
-    await ctx.execute(ACCOUNT, account.stream, commands.verify_phone_with_token, secret_hash=digest, now=ctx.at)
+    async with guess(ctx, "phone-verification", account):
+        state = await ctx.load(ACCOUNT, account.stream)
+        redeemed = token_of(state, purposes=("phone",), secret_hash=digest, now=ctx.at)
+        await ctx.execute(ACCOUNT, account.stream, commands.verify_phone_with_token, secret_hash=digest, now=ctx.at)
     return token(redeemed.token_id, account.account_id, ctx.at, redeemed.expires_at)
 
 
@@ -180,14 +182,15 @@ async def _issue_for_email(ctx: Context, new: Issue, *, phrase: str = "") -> Tok
 async def _verify_email(ctx: Context, purpose: TokenPurpose, user_id: str, secret: str) -> Token:
     account = await holder(ctx, user_id)
     digest = ctx.token_digest(account.stream, secret)
-    state = await ctx.load(ACCOUNT, account.stream)
-    redeemed = token_of(state, purposes=(purpose,), secret_hash=digest, now=ctx.at)
-    await ctx.execute(
-        ACCOUNT,
-        account.stream,
-        commands.verify_email_with_token,
-        purpose=purpose,
-        secret_hash=digest,
-        now=ctx.at,
-    )
+    async with guess(ctx, purpose, account):
+        state = await ctx.load(ACCOUNT, account.stream)
+        redeemed = token_of(state, purposes=(purpose,), secret_hash=digest, now=ctx.at)
+        await ctx.execute(
+            ACCOUNT,
+            account.stream,
+            commands.verify_email_with_token,
+            purpose=purpose,
+            secret_hash=digest,
+            now=ctx.at,
+        )
     return token(redeemed.token_id, account.account_id, ctx.at, redeemed.expires_at)

@@ -257,6 +257,7 @@ async def update_membership_status(
                 return await _accept(ctx, acting, way, address, secret)
             except TeamInvalidSecret:
                 continue
+    await ctx.refuse_sign_in("invitation", "invalid_secret", account.account_id, account)
     raise TeamInvalidSecret
 
 
