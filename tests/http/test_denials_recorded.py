@@ -133,32 +133,6 @@ PROVOKE: Final[dict[type[Refusal], Provoke]] = {
     errors.UserUnauthorized: with_header("x_appwrite_key", "standard_nobody"),
 }
 
-OTHERWISE: Final = {
-    "a refused sign-in": {errors.UserInvalidCredentials, errors.UserInvalidToken, errors.TeamInvalidSecret},
-    "there is no project to record it in": {errors.ProjectNotFound},
-    "asked for wrongly, and nobody else's": {
-        errors.GeneralRouteNotFound,
-        errors.GeneralUnknownOrigin,
-        errors.UserJwtAndCookieSet,
-        errors.UserSessionAlreadyExists,
-        errors.UserAuthenticatorNotFound,
-        errors.UserRecoveryCodesNotFound,
-        errors.MockNumberNotFound,
-        errors.AuditCheckpointNotFound,
-    },
-}
-"""Refusals of access, or so it seems, that are no denied accesses."""
-
-
-def test_T50_every_refusal_of_access_is_provoked_or_explained() -> None:
-    denying = {
-        each
-        for each in vars(errors).values()
-        if isinstance(each, type) and issubclass(each, Refusal) and each.status in {401, 403, 404}
-    } - {Refusal}
-    assert set(DENIALS) == PROVOKE.keys()
-    assert denying == {*DENIALS, *(each for group in OTHERWISE.values() for each in group)}
-
 
 @pytest.mark.parametrize("refusal", DENIALS, ids=lambda each: each.wire_type)
 def test_T50_a_denied_access_is_recorded(world: World, jane: Person, refusal: type[Refusal]) -> None:

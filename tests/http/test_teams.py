@@ -230,7 +230,8 @@ def test_a_wrong_secret_another_person_and_another_team_are_told_apart(world: Wo
     told(ann.ask("PATCH", path, **right), 401, "team_invite_mismatch")
     told(ann.ask("PATCH", path, **right | {"userId": ann.account_id}), 401, "team_invite_mismatch")
     told(guest.ask("PATCH", path, **right | {"secret": ""}), 400, "general_argument_invalid")
-    assert world.log.of(guest.ask("PATCH", path, **right | {"secret": "x"})) == []
+    (refused,) = world.log.of(guest.ask("PATCH", path, **right | {"secret": "x"}))
+    assert refused.topic == "security.sign_in_refused"
     assert crew.now["total"] == 1
     assert joe.ask("PATCH", path, **right).status_code == 200
 
