@@ -104,6 +104,8 @@ def account_deleted(tx: Tx, recorded: Recorded[events.AccountDeleted]) -> None:
 # Queries --------------------------------------------------------------------------------------------------------------
 
 _SELECT = f"SELECT {columns(IdentityRow)} FROM identities_v1"
+OF_STREAM = f"{_SELECT} WHERE stream = %s ORDER BY position, identity_id"
+"""The identities of the account of a stream, oldest first."""
 
 BY_UID = Lookup(
     sql=f"""{_SELECT} JOIN unnest(%s::text[], %s::text[], %s::text[]) AS wanted (p, by, uid)

@@ -153,6 +153,8 @@ def account_deleted(tx: Tx, recorded: Recorded[events.AccountDeleted]) -> None:
 # Queries --------------------------------------------------------------------------------------------------------------
 
 _SELECT = f"SELECT {columns(SessionRow)} FROM sessions_v2"
+OF_STREAM = f"{_SELECT} WHERE stream = %s ORDER BY position, version"
+"""The sessions of the account of a stream, oldest first."""
 
 BY_SECRET = Lookup(
     sql=f"SELECT {columns(SessionKey)} FROM sessions_v2 WHERE secret_hash = ANY(%s)",
@@ -188,5 +190,5 @@ async def get(reads: Reads, stream: str, session_id: str) -> SessionRow:
 
 async def list_sessions(reads: Reads, stream: str) -> tuple[list[SessionRow], int]:
     """The sessions of the account of this stream, oldest first, and their number."""
-    rows = await reads.fetch(f"{_SELECT} WHERE stream = %s ORDER BY position, version", (stream,))
+    rows = await reads.fetch(OF_STREAM, (stream,))
     return [SessionRow._make(row) for row in rows], len(rows)

@@ -215,6 +215,9 @@ MUST_BE_RIGHT: Final = {
     "users.createTarget": {"providerType", "identifier"},
     "users.updateTarget": {"identifier"},
     "users.listIdentities": {"search"},
+    "users.listHistory": {"from", "to", "field", "cursor"},
+    "users.getHistoryDiff": {"from", "to"},
+    "users.getHistoryBlame": {"to"},
     "account.createIdTokenSession": {"provider", "idToken", "nonce"},
     **settled.MUST_BE_RIGHT,
     "teams.createMembership": {"userId"},
@@ -331,6 +334,10 @@ def _names_session(_world: World, person: Person, call: Call) -> None:
 
 def _is_device(_world: World, _person: Person, call: Call) -> None:
     call.fields["providerType"] = "push"
+
+
+def _has_history(_world: World, _person: Person, call: Call) -> None:
+    call.fields = {"from": 1} if call.operation.id == "users.getHistoryDiff" else {}
 
 
 def _searches_nothing(_world: World, _person: Person, call: Call) -> None:
@@ -486,6 +493,9 @@ PREPARED: Final[Mapping[str, Prepare]] = {
     "users.createJWT": _names_session,
     "users.createTarget": _is_device,
     "users.listIdentities": _searches_nothing,
+    "users.listHistory": _has_history,
+    "users.getHistoryDiff": _has_history,
+    "users.getHistoryBlame": _has_history,
     "users.deleteIdentity": _has_identity,
     "users.getTarget": _has_device,
     "users.updateTarget": _has_device,

@@ -193,6 +193,9 @@ CONTRACT = {
 """What the official SDKs call: the method's name, the HTTP method and the path."""
 
 OURS = {
+    "users.getHistoryBlame",
+    "users.getHistoryDiff",
+    "users.listHistory",
     "webhooks.rewind",
     "users.createErasure",
     "users.export",

@@ -6,15 +6,16 @@ what the live read model answered then, by the same code; and a person who was e
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from psycopg import sql
+from psycopg import AsyncCursor, sql
 from psycopg_pool import AsyncConnectionPool
 
 from accounts_es.domain.catalog import BY_TOPIC
+from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.connection import AsyncConn, prepare
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import UnknownTopic, decode, subjects
@@ -26,6 +27,8 @@ AT_ONCE: Final = 2
 MOST_EVENTS: Final = 200_000
 """In one moment; a project's whole history beyond that is a rebuild, not a read."""
 _BATCH: Final = 1000
+_STEPS: Final = 100
+"""Events whose answers are in memory together, and after which others get their turn."""
 _PATIENCE: Final = 10.0
 _WAITING: Final = 100
 _IDLE: Final = 60.0
@@ -39,6 +42,11 @@ _OF_PROJECT: Final = """SELECT originator_id, originator_version, topic, state, 
     FROM log.accounts_events WHERE project_id = %s AND topic = ANY(%s) AND notification_id > %s
     AND notification_id <= %s ORDER BY notification_id LIMIT %s"""
 _KEYS: Final = "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)"
+
+
+Rows = list[tuple[Any, ...]]
+Asked = Callable[[str], Sequence[tuple[str, Sequence[object]]]]
+"""The statements that tell what a stream is."""
 
 
 class TooMuchHistory(Exception):  # noqa: N818
@@ -83,52 +91,94 @@ class Moments:
         Without ``streams`` it is everything of the project. Position 0 is before all events. Raises `TooMuchHistory`,
         what `decode` raises for an event this release cannot read, and psycopg's errors.
         """
+        async with self._empty() as connection:
+            await self._fill(connection, position, project, streams)
+            moment = _Moment(connection)
+            try:
+                yield moment
+            finally:
+                await moment.settle()
+
+    async def steps(
+        self, *, project: str, streams: Collection[str], after: int, until: int, asked: Asked
+    ) -> AsyncGenerator[tuple[str, Recorded[Event] | None, list[Rows]]]:
+        """What is answered about each of these streams after a position, and then after each of its events.
+
+        Events that touch no read model are left out. Raises as `at`.
+        """
+        async with self._empty() as connection:
+            await self._fill(connection, after, project, streams)
+            moment = _Moment(connection)
+            for stream in streams:
+                yield stream, None, [await moment.fetch(*each) for each in asked(stream)]
+            async for rows in self._rows(connection, after, until, project, streams, _STEPS):
+                found: list[tuple[Recorded[Event], list[AsyncCursor[tuple[Any, ...]]]]] = []
+                changing = [(each, self._statements([each])) for each in await self._decoded(connection, rows)]
+                async with connection.pipeline():
+                    for recorded, statements in changing:
+                        if statements:
+                            await _send(connection, statements)
+                            cursors = [connection.cursor(binary=True) for _ in asked(recorded.stream)]
+                            for cursor, (text, params) in zip(cursors, asked(recorded.stream), strict=True):
+                                await cursor.execute(text.encode(), params, prepare=True)
+                            found.append((recorded, cursors))
+                for recorded, cursors in found:
+                    yield recorded.stream, recorded, [await each.fetchall() for each in cursors]
+
+    @asynccontextmanager
+    async def _empty(self) -> AsyncGenerator[AsyncConn]:
+        """A connection whose tables are empty, and will be again."""
         async with self._pool.connection() as connection:
             # What was rolled back still takes room, and no vacuum comes to temporary tables by itself.
             if self._waste.get(connection, 0) > _WASTE:
                 await connection.execute(self._emptied())
                 self._waste[connection] = 0
             async with connection.transaction(force_rollback=True):
-                await self._fill(connection, position, project, streams)
-                moment = _Moment(connection)
-                try:
-                    yield moment
-                finally:
-                    await moment.settle()
+                yield connection
 
     async def _fill(self, connection: AsyncConn, position: int, project: str, streams: Collection[str] | None) -> None:
-        keys, reached, taken = KeyRing(self._master), 0, 0
+        async for rows in self._rows(connection, 0, position, project, streams, _BATCH):
+            statements = self._statements(await self._decoded(connection, rows))
+            async with connection.pipeline():
+                await _send(connection, statements)
+
+    async def _rows(
+        self, connection: AsyncConn, after: int, until: int, project: str, streams: Collection[str] | None, batch: int
+    ) -> AsyncGenerator[Rows]:
+        taken = 0
         while True:
             cursor = connection.cursor(binary=True)
             if streams is None:
-                await cursor.execute(_OF_PROJECT, (project, self._topics, reached, position, _BATCH))
+                await cursor.execute(_OF_PROJECT, (project, self._topics, after, until, batch))
             else:
-                await cursor.execute(_OF_STREAMS, (list(streams), project, self._topics, reached, position, _BATCH))
+                await cursor.execute(_OF_STREAMS, (list(streams), project, self._topics, after, until, batch))
             rows = await cursor.fetchall()
             taken += len(rows)
             self._waste[connection] = self._waste.get(connection, 0) + len(rows)
             if taken > MOST_EVENTS:
                 raise TooMuchHistory
-            await self._take_in(connection, rows, keys)
-            if len(rows) < _BATCH:
+            yield rows
+            if len(rows) < batch:
                 return
-            reached = rows[-1][4]
+            after = rows[-1][4]
 
-    async def _take_in(self, connection: AsyncConn, rows: Sequence[tuple[Any, ...]], keys: KeyRing) -> None:
+    async def _decoded(self, connection: AsyncConn, rows: Rows) -> list[Recorded[Event]]:
+        keys = KeyRing(self._master)
         unknown = subjects((row[0] for row in rows), keys)
         if unknown:
             found = await (await connection.execute(_KEYS, (unknown,))).fetchall()
             keys.add({subject: bytes(wrapped) for subject, wrapped in found})
-        statements = Statements()
-        for stream, version, topic, state, at in rows:
+        for _, _, topic, _, _ in rows:
             if topic not in BY_TOPIC:
                 raise UnknownTopic(topic)
-            recorded = decode(stream, version, topic, bytes(state), at, keys)
+        return [decode(stream, version, topic, bytes(state), at, keys) for stream, version, topic, state, at in rows]
+
+    def _statements(self, events: Iterable[Recorded[Event]]) -> Statements:
+        statements = Statements()
+        for recorded in events:
             for projection in self._projections:
                 projection.apply(statements, recorded)
-        async with connection.pipeline():
-            for text, params in statements:
-                await connection.execute(text.encode(), params, prepare=True)
+        return statements
 
     async def _configure(self, connection: AsyncConn) -> None:
         await prepare(connection)
@@ -142,6 +192,12 @@ class Moments:
         return sql.SQL("TRUNCATE {}").format(
             sql.SQL(", ").join(sql.Identifier("pg_temp", table) for table in self._tables)
         )
+
+
+async def _send(connection: AsyncConn, statements: Statements) -> None:
+    """Within a pipeline that is open: nobody waits for each."""
+    for text, params in statements:
+        await connection.execute(text.encode(), params, prepare=True)
 
 
 class _Moment:

@@ -68,7 +68,7 @@ from accounts_es.http.callers import GUEST, caller_with_jwt, caller_with_key, ca
 from accounts_es.http.context import Context, Services
 from accounts_es.http.cookies import presented
 from accounts_es.http.impersonation import act_as
-from accounts_es.http.operation import AT, Operation, Redirect, Source, Streamed
+from accounts_es.http.operation import AT, OF_EVENTS, Operation, Redirect, Source, Streamed
 from accounts_es.http.origins import RawHeaders, allow, is_trusted, unknown_origin
 from accounts_es.http.requests import Request
 from accounts_es.http.routes import Routes
@@ -289,7 +289,7 @@ class Api:
         if remembered is not None:
             await limits.succeeded(ctx, counted)
             return Answer(remembered.status, remembered.body, [*_PRIVATE, *remembered.headers])
-        if operation.has_past and AT in ctx.request.query():
+        if (operation.has_past or operation.id in OF_EVENTS) and AT in ctx.request.query():
             result = await past.answer(ctx, path, values)
         else:
             result = await operation.handler(ctx, **values)

@@ -36,7 +36,16 @@ AT: Final = "at"
 """The query parameter of reads as of an earlier moment."""
 OF_STATE: Final = frozenset({"account", "users", "teams", "project"})
 """Services whose reads are of what is the case, so that they can be of what was."""
-OF_EVENTS: Final = frozenset({"account.listLogs", "users.listLogs", "teams.listLogs"})
+OF_EVENTS: Final = frozenset(
+    {
+        "account.listLogs",
+        "users.listLogs",
+        "teams.listLogs",
+        "users.listHistory",
+        "users.getHistoryDiff",
+        "users.getHistoryBlame",
+    }
+)
 """Reads among them that tell what happened: their answers have times themselves, and they refuse ``at``."""
 EVALUATIONS: Final = frozenset({"access.evaluate", "access.evaluateAll"})
 """Questions that are asked with POST and change nothing."""
@@ -175,7 +184,8 @@ class Operation:
     @property
     def has_past(self) -> bool:
         """Whether ``at`` asks for what it answered then."""
-        return self.id in EVALUATIONS or (self.method == "GET" and self.group in OF_STATE and not self.for_browsers)
+        of_state = self.method == "GET" and self.group in OF_STATE and not self.for_browsers
+        return self.id in EVALUATIONS or (of_state and self.id not in OF_EVENTS)
 
     @property
     def group(self) -> str:

@@ -71,6 +71,13 @@ async def position_of(ctx: Context, name: str, value: Any) -> "Moment":
     return Moment(reads, position, time)
 
 
+def too_much(name: str) -> GeneralArgumentInvalid:
+    """The refusal of a moment that would take too many events."""
+    return GeneralArgumentInvalid(
+        f"Invalid `{name}` param: this would take more than {MOST_EVENTS} events; ask for less, such as one user"
+    )
+
+
 def _is_own(ctx: Context) -> bool:
     """Whether people ask about themselves alone."""
     return ctx.operation.group == "account" and ctx.caller.account is not None and ctx.caller.impersonator is None
@@ -93,9 +100,7 @@ async def _then(ctx: Context, moment: Moment, needed: list[str] | None) -> Async
                 ctx.caller = replace(caller, account=account)
             yield
     except TooMuchHistory:
-        raise GeneralArgumentInvalid(
-            f"Invalid `{AT}` param: this would take more than {MOST_EVENTS} events; ask for one user or team"
-        ) from None
+        raise too_much(AT) from None
     finally:
         # What is recorded of the request, a refusal say, is of now.
         ctx.moment, ctx.project, ctx.caller, ctx.at = None, project, caller, at

@@ -28,6 +28,7 @@ from accounts_es.http.teams import memberships as team_memberships
 from accounts_es.http.users import credentials as user_credentials
 from accounts_es.http.users import erasure as user_erasure
 from accounts_es.http.users import export as user_export
+from accounts_es.http.users import history as user_history
 from accounts_es.http.users import identities as user_identities
 from accounts_es.http.users import imported as user_imports
 from accounts_es.http.users import logs as user_logs
@@ -67,6 +68,7 @@ MODULES: Final = (
     user_targets,
     user_identities,
     user_logs,
+    user_history,
     user_memberships,
     user_erasure,
     user_export,
