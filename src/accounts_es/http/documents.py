@@ -98,7 +98,8 @@ def differences(old: Document, new: Document, path: str = "") -> Iterator[Change
 def leaves(value: Document, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every value of a document with its path; an object is one where it is empty."""
     for each in differences(NOBODY, value, path):
-        if isinstance(each.new, dict) and each.new:
-            yield from leaves(cast("Document", each.new), each.path)
+        new = each.new
+        if isinstance(new, dict) and new:
+            yield from leaves(cast("Document", new), each.path)
         else:
-            yield each.path, each.new
+            yield each.path, cast("Any", new)
