@@ -6,10 +6,10 @@ from accounts_es.eventstore.standing import Standing, ask
 from tests.support.appends import beginning
 
 
-def standing_of(database: str, name: str) -> Standing:
+def standing_of(database: str, name: str, kind: str | None = None) -> Standing:
     with connect_sync(database) as connection:
         found = ask(lambda query: connection.execute(query.encode()).fetchall())
-    return next(each for each in found if each.name == name)
+    return next(each for each in found if each.name == name and kind in {None, each.kind})
 
 
 async def test_T45_a_follower_that_does_not_move_turns_red_by_the_age_of_what_it_misses(
@@ -47,3 +47,28 @@ async def test_T45_a_read_model_that_is_not_filled_is_red(database: str) -> None
         owner.execute("UPDATE log.read_models SET rebuilt_to = -1 WHERE name = 'teams'")
     assert not standing_of(database, "teams").passes
     assert standing_of(database, "accounts").passes
+
+
+async def test_T45_a_webhook_that_nobody_tries_again_is_red_unless_it_is_switched_off(database: str) -> None:
+    def webhook(due: str, *, attempts: int, enabled: bool) -> Standing:
+        with connect_sync(database, as_app=False) as owner:
+            owner.execute("TRUNCATE read.webhooks_v1, log.webhook_progress")
+            owner.execute(
+                """INSERT INTO read.webhooks_v1 (project_id, webhook_id, version, number, name, url, events, enabled,
+                       tls, auth_username, format, created_at, updated_at, starts_at, started, saved)
+                   VALUES ('default', 'w', 1, 1, 'W', 'u', '{}', %s, true, '', 'appwrite', now(), now(), 7, 1, 1)""",
+                (enabled,),
+            )
+            owner.execute(
+                """INSERT INTO log.webhook_progress (project_id, webhook_id, seen, position, previous, attempts,
+                       next_attempt_at) VALUES ('default', 'w', 1, 7, 0, %s, now() + %s::interval)""",
+                (attempts, due),
+            )
+        return standing_of(database, "webhooks", "webhooks")
+
+    quiet = webhook("-1 day", attempts=0, enabled=True)
+    assert (quiet.passes, quiet.position, quiet.lag) == (True, 7, 0)
+    failing = webhook("10 min", attempts=3, enabled=True)
+    assert (failing.passes, failing.lag, failing.note) == (True, 1, "1 are tried again")
+    assert not webhook("-10 min", attempts=3, enabled=True).passes
+    assert webhook("-10 min", attempts=3, enabled=False).passes

@@ -39,10 +39,14 @@ _FOLLOWERS: Final = f"""
 _OUTBOX: Final = """SELECT count(*), count(*) FILTER (WHERE attempts > 0),
         coalesce(extract(epoch FROM now() - min(next_attempt_at) FILTER (WHERE next_attempt_at <= now())), 0)::float8
     FROM log.outbox"""
+# Where nothing is to be told a webhook's position stands still and is right. What is due and not tried again is not.
+_WEBHOOKS: Final = """SELECT coalesce(min(p.position), 0), count(*) FILTER (WHERE p.attempts > 0),
+        coalesce(extract(epoch FROM now() - min(p.next_attempt_at) FILTER (WHERE p.attempts > 0)), 0)::float8
+    FROM log.webhook_progress AS p JOIN read.webhooks_v1 AS w USING (project_id, webhook_id) WHERE w.enabled"""
 _PARKED: Final = """SELECT read_model, stream, version, position, topic, error, since, tables FROM log.parked
     ORDER BY position"""
 
-QUERIES: Final = (_READ_MODELS, _HEAD, _FOLLOWERS, _OUTBOX, _PARKED)
+QUERIES: Final = (_READ_MODELS, _HEAD, _FOLLOWERS, _OUTBOX, _WEBHOOKS, _PARKED)
 """What `standing` wants the answers of, in this order."""
 
 _TABLES: Final = {"inline": _LIVE_TABLES, "kept": "read_old", "rebuild": "read_next"}
@@ -50,10 +54,10 @@ _TABLES: Final = {"inline": _LIVE_TABLES, "kept": "read_old", "rebuild": "read_n
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where one follower of the log is. ``lag`` counts events, or messages that wait."""
+    """Where one follower of the log is. ``lag`` counts events, messages that wait, or webhooks that fail."""
 
     name: str
-    kind: Literal["inline", "follower", "outbox", "kept", "rebuild"]
+    kind: Literal["inline", "follower", "outbox", "webhooks", "kept", "rebuild"]
     passes: bool
     position: int
     lag: int = 0
@@ -64,7 +68,7 @@ class Standing:
 
 def standing(answers: Sequence[Rows], ledger_seconds: float = 10.0) -> list[Standing]:
     """All followers, from the answers to `QUERIES`. ``ledger_seconds``: how often the log is signed."""
-    models, ((head,),), followers, ((waiting, tried, overdue),), parked = answers
+    models, ((head,),), followers, ((waiting, tried, overdue),), ((told, failing, late),), parked = answers
     found = [_inline(name, rebuilt_to, head, parked) for name, rebuilt_to in models]
     patience = {"follower": PATIENCE + 2 * ledger_seconds, "kept": 10 * PATIENCE}
     for name, kind, position, lag, seconds in followers:
@@ -76,6 +80,8 @@ def standing(answers: Sequence[Rows], ledger_seconds: float = 10.0) -> list[Stan
         found.append(Standing(name, kind, passes, position, lag, behind, _NOTES.get(kind, ""), still))
     note = f"{tried} of {waiting} were tried before" if tried else ""
     found.append(Standing("outbox", "outbox", overdue <= PATIENCE, head, waiting, overdue, note))
+    late, note = max(late, 0.0), f"{failing} are tried again" if failing else ""
+    found.append(Standing("webhooks", "webhooks", late <= PATIENCE, told, failing, late, note))
     return found
 
 

@@ -26,7 +26,7 @@ _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosni
 _SERIES: Final[tuple[tuple[str, str, Callable[[Standing], float]], ...]] = (
     ("up", "Whether it keeps up with the log, and nothing of it stands still.", lambda each: int(each.passes)),
     ("position", "The last event taken in.", lambda each: each.position),
-    ("lag_events", "Events (of the outbox: messages) that wait, counted up to 10000.", lambda each: each.lag),
+    ("lag_events", "Events (messages, failing webhooks) that wait, counted up to 10000.", lambda each: each.lag),
     ("lag_seconds", "The age of the first of them.", lambda each: round(each.lag_seconds, 3)),
     ("parked_streams", "Streams that stand still in it.", lambda each: len(each.parked)),
 )

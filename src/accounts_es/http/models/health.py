@@ -30,7 +30,7 @@ class HealthParked(TypedDict):
 
 
 class HealthProjection(TypedDict):
-    """Where one follower of the log is. ``kind``: inline, follower, outbox, kept or rebuild."""
+    """Where one follower of the log is. ``kind``: inline, follower, outbox, webhooks, kept or rebuild."""
 
     name: str
     kind: str
