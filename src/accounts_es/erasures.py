@@ -13,6 +13,7 @@ from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.events import ErasureReason
 from accounts_es.domain.errors import UserErased
 from accounts_es.domain.event import Metadata
+from accounts_es.eventstore import erased_ids
 from accounts_es.eventstore.certificates import COLUMNS, CertificateFiles, Erasure, facts, text
 from accounts_es.eventstore.ledger.note import Signer, public_key
 
@@ -46,6 +47,7 @@ class Erasures:
         """
         # Where it was asked from would be sealed under the key that is destroyed: it is not kept.
         meta = replace(meta, ip=None, user_agent=None)
+        await erased_ids.note(self._app.log, stream)
         with suppress(UserErased):
             await self._app.execute(meta, ACCOUNT, stream, commands.erase, reason=reason)
         await self.finish()

@@ -290,6 +290,31 @@ async def test_T64_who_is_away_degrades_nothing_else_and_is_told_after_restarts(
         eventually(lambda: same(silent, operator))
 
 
+async def test_T57_whoever_was_told_of_a_person_is_told_that_the_person_is_erased(
+    database: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    """Although the log does not know any more whom it was about, and nothing else is told of them."""
+    with Server(tmp_path / "data", database_url=database, **HASTY) as server, server.owner() as owner:
+        operator = server.operator()
+        webhook = hook(operator, receiver.url)
+        gone, stays = (
+            operator.ask("POST", "/users", userId="unique()", email=f"{name}@example.org", name=name).json()["$id"]
+            for name in ("gone", "stays")
+        )
+        eventually(lambda: set(receiver.known["users"]) == {gone, stays})
+        receiver.kill()
+        operator.ask("PATCH", f"/users/{gone}/name", name="Their last name")
+        eventually(lambda: seen(operator, webhook)["attempts"] > 0)
+        assert operator.ask("POST", f"/users/{gone}/erasure").status_code < 300
+        (sealed,) = owner.execute("SELECT encode(sealed, 'escape') FROM log.erased_ids").fetchall()
+        assert gone not in sealed[0]
+        receiver.start()
+        eventually(lambda: set(receiver.known["users"]) == {stays})
+        assert receiver.known["gaps"] == []
+        assert "Their last name" not in receiver.journal.read_text()
+        eventually(lambda: owner.execute("SELECT count(*) FROM log.erased_ids").fetchone() == (0,), limit=30)
+
+
 async def test_one_that_fails_too_often_is_disabled_and_goes_on_where_it_stopped(
     database: str, tmp_path: Path, receiver: Receiver
 ) -> None:

@@ -157,6 +157,7 @@ _GRANTS: Final[tuple[LiteralString, ...]] = (
     "REVOKE DELETE ON log.subject_keys FROM {role}",
     "GRANT EXECUTE ON FUNCTION log.erase(text) TO {role}",
     "GRANT SELECT, UPDATE (certificate, kept, swept) ON log.erasures TO {role}",
+    "GRANT SELECT, INSERT, DELETE ON log.erased_ids TO {role}",
     "GRANT SELECT, INSERT, DELETE ON log.claims TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON log.idempotency, log.outbox, log.limits, log.webhook_progress TO {role}",
     "GRANT SELECT ON log.key_check, log.migrations, log.read_models, log.rebuild, log.parked, log.ledger TO {role}",

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from accounts_es.domain.account.events import AccountDeleted
 from accounts_es.domain.event import JSONObject
+from accounts_es.eventstore import erased_ids
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.mapper import decode
 from accounts_es.eventstore.moments import Moments
 from accounts_es.eventstore.positions import head
-from accounts_es.http.wire_events import TOPICS, Group, WireEvent, told_together
+from accounts_es.http.wire_events import TOPICS, Group, WireEvent, told_together, wire_events
 from accounts_es.http.wire_payloads import Gone, Teller
 from projections import accounts
 
@@ -35,6 +37,8 @@ class Notice:
 
     feed: "WireFeed"
     event: WireEvent
+    said: JSONObject | None = None
+    """What is told instead of the response model."""
 
     @property
     def pattern(self) -> tuple[str, ...]:
@@ -58,7 +62,7 @@ class Notice:
 
     async def payload(self) -> JSONObject | None:
         """The response model as of then; nothing of somebody who was erased meanwhile."""
-        return await self.feed.payload(self.event)
+        return self.said if self.said is not None else await self.feed.payload(self.event)
 
     async def caused_by(self) -> str:
         """The id of the account that did it, if an account did and is still there."""
@@ -132,7 +136,16 @@ class WireFeed:
 
     async def _told(self, group: Group) -> Told:
         events = sorted(await self._teller.events(group), key=lambda each: each.recorded.position)
-        return Told(group[0].stream, group[-1].position, tuple(Notice(self, each) for each in events))
+        notices = [Notice(self, each) for each in events] or await self._of_erased(group)
+        return Told(group[0].stream, group[-1].position, notices)
+
+    async def _of_erased(self, group: Group) -> list[Notice]:
+        """Of a person who is erased nothing is told but that: by the id, as long as it is known."""
+        ends = tuple(each for each in group if isinstance(each.event, AccountDeleted))
+        account_id = await erased_ids.find(self._log, ends[0].meta.project, ends[0].stream) if ends else None
+        if account_id is None:
+            return []
+        return [Notice(self, each, {"$id": account_id}) for each in wire_events(ends, account_id)]
 
     async def _decode(self, rows: Sequence[tuple[Any, ...]]) -> Group:
         keys = KeyRing(self._master)

@@ -29,8 +29,8 @@ POLL: Final = 5.0
 """Seconds between looks when nobody wakes us."""
 _REST: Final = 0.02
 """Seconds that are waited at least between two looks that find nothing."""
-_NOTED: Final = 1000
-"""Positions without anything to tell after which that is written down."""
+_NOTED: Final = 5.0
+"""Seconds between two notes that there was nothing to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Endpoint:
         self._beyond: set[int] = set()
         """Ends of groups that were taken while one before them was not."""
         self._attempts = 0
+        self._noted = 0.0
         self._read = self._position = self._previous = self._chained = 0
         """Read up to here, told up to here, the last of it; and the last delivery that was made ready."""
 
@@ -207,9 +208,10 @@ class Endpoint:
                     await self._stopping.wait()
 
     async def _rest(self) -> None:
-        if self._read - self._position >= _NOTED:
+        now = asyncio.get_running_loop().time()
+        if self._read > self._position and now >= self._noted + _NOTED:
             await self._progress.passed(self._read)
-            self._position = self._read
+            self._position, self._noted = self._read, now
         await self.idle(_REST)
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL):

@@ -20,6 +20,7 @@ from accounts_es.application import Application
 from accounts_es.domain.event import Actor, Metadata
 from accounts_es.domain.project import PROJECT, Project, commands
 from accounts_es.domain.project.aggregate import project_stream
+from accounts_es.eventstore import erased_ids
 from accounts_es.eventstore.connection import AsyncConn, connect
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
@@ -43,6 +44,8 @@ _AGAIN: Final = 5.0
 """Seconds until one that ended by itself is begun again."""
 _PARTING: Final = 5.0
 """Seconds beyond a delivery's own that what is on its way may take when we are asked to stop."""
+_SWEEP: Final = 10.0
+"""Seconds between two looks for what need not be kept any more."""
 _LEADER_LOCK: Final = 7017280570803617912
 _LEAD: Final = "SELECT pg_try_advisory_lock(%s)"
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM webhooks_v1)"
@@ -92,13 +95,18 @@ class Webhooks:
         async with self._opened() as (event_log, means):
             await connection.execute(_LISTEN)
             listening = asyncio.create_task(self._listen(connection))
+            swept = 0.0
             try:
                 while not listening.done():
                     self._look.clear()
                     rows = await webhooks.list_all(event_log.reads)
                     await self._set_up(event_log, means, rows)
-                    if not rows and not self._running:
+                    idle = not rows and not self._running
+                    if idle or asyncio.get_running_loop().time() >= swept + _SWEEP:
                         await drop_orphans(event_log.reads)
+                        await erased_ids.sweep(event_log.reads)
+                        swept = asyncio.get_running_loop().time()
+                    if idle:
                         return
                     await asyncio.sleep(_REST)
                     with suppress(TimeoutError):
