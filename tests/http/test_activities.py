@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.running import PASSWORD, Person, World
@@ -60,7 +61,8 @@ def test_T49_who_did_what_to_whom_when_and_from_where(world: World, auditor: Cli
         jane.email,
         "Jane Doe",
     )
-    assert auditor.ask("GET", f"{PATH}/{renamed['$id']}").json() == renamed
+    changes = [{"field": "name", "old": "Jane Roe", "new": "Jane Doe"}]
+    assert auditor.ask("GET", f"{PATH}/{renamed['$id']}").json() == {**renamed, "changes": changes}
     assert renamed["data"]["name"] == "Jane Doe"
 
 
@@ -159,11 +161,39 @@ def test_T50_who_reads_the_audit_is_in_it(world: World, auditor: Client, jane: P
 
 
 def test_somebody_who_is_gone_is_still_told_of(world: World, auditor: Client, jane: Person) -> None:
-    stream = listed(auditor, query("equal", "userId", jane.account_id))["events"][0]["stream"]
+    team = jane.ask("POST", "/teams", teamId="unique()", name="The Crew").json()["$id"]
     world.server.operator().ask("DELETE", f"/users/{jane.account_id}")
-    found = listed(auditor, query("equal", "stream", stream))["events"]
+    world.server.operator().ask("DELETE", f"/teams/{team}")
+    found = listed(auditor, query("equal", "userId", jane.account_id))["events"]
     assert found[0]["event"] == "user.delete"
     assert {each["resourceParent"] or each["resource"] for each in found} == {f"user/{jane.account_id}"}
+    gone, *_, begun = listed(auditor, query("equal", "teamId", team))["events"]
+    assert (gone["event"], begun["event"]) == ("team.delete", "team.create")
+    assert (begun["actorId"], begun["actorEmail"]) == (jane.account_id, "")
+
+
+def test_T52_an_event_says_what_was_before_and_after_it(world: World, auditor: Client, jane: Person) -> None:
+    def changes(answer: httpx.Response) -> dict[str, tuple[Any, Any]]:
+        """All that a request changed, whatever it is about."""
+        request = query("equal", "requestId", answer.headers["x-request-id"])
+        ids = [each["$id"] for each in listed(auditor, request)["events"]]
+        found = [each for one in ids for each in auditor.ask("GET", f"{PATH}/{one}").json()["changes"]]
+        return {each["field"]: (each["old"], each["new"]) for each in found}
+
+    assert changes(jane.ask("PATCH", "/account/prefs", prefs={"a": 1}))["prefs/a"] == (None, 1)
+    assert changes(jane.ask("PATCH", "/account/prefs", prefs={"a": 2}))["prefs/a"] == (1, 2)
+    assert changes(jane.ask("PATCH", "/account/prefs", prefs={}))["prefs/a"] == (2, None)
+    labels = world.server.operator().ask("PUT", f"/users/{jane.account_id}/labels", labels=["vip"])
+    assert changes(labels)["labels"] == ([], ["vip"])
+    blocked = world.server.operator().ask("PATCH", f"/users/{jane.account_id}/status", status=False)
+    assert changes(blocked) == {"active": (True, False)}
+    other = world.person()
+    begun = other.ask("POST", "/teams", teamId="unique()", name="The Crew")
+    assert changes(begun)["name"] == ("", "The Crew")
+    renamed = other.ask("PUT", f"/teams/{begun.json()['$id']}", name="The Others")
+    assert changes(renamed) == {"name": ("The Crew", "The Others")}
+    changed = other.ask("PATCH", "/account/password", password="another password", oldPassword=PASSWORD)
+    assert "argon2" not in repr(changes(changed))
 
 
 def test_no_secret_is_shown(world: World, auditor: Client, jane: Person) -> None:

@@ -2,17 +2,22 @@
 
 import base64
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
 
 from accounts_es.adapters.embedded_postgres import connection
-from tests.support.server import Log, Server
+from accounts_es.domain.project.aggregate import project_stream
+from tests.support.issuer import google
+from tests.support.running import World
+from tests.support.server import COMMAND, Client, Log, Server, environment, keys
 
 
 class Canaries:
@@ -37,7 +42,8 @@ class Canaries:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Canaries]]:
     """A server of its own that has been told everything there is to tell, and a good deal of nonsense."""
     canaries = Canaries()
-    with Server(tmp_path_factory.mktemp("private") / "data", ACCOUNTS_LOG_LEVEL="DEBUG") as server:
+    given = {**keys(), "ACCOUNTS_LOG_LEVEL": "DEBUG", "ACCOUNTS_METRICS_TOKEN": canaries.secret("metrics token")}
+    with Server(tmp_path_factory.mktemp("private") / "data", **given) as server:
         tell(server, canaries)
         yield server, canaries
 
@@ -78,7 +84,36 @@ def tell(server: Server, canaries: Canaries) -> None:
     server.client(key=f"standard_{secret('wrong key')}").ask("GET", "/users")
     server.client(x_appwrite_session=secret("wrong session")).ask("GET", "/account")
     server.client(cookie=f"a_session_default={secret('wrong cookie')}").ask("GET", "/account")
+    tell_secrets(server, canaries, guest)
     assert guest.ask("DELETE", "/account/sessions/current").status_code == 204
+
+
+def tell_secrets(server: Server, canaries: Canaries, walter: Client) -> None:
+    """What the server makes up itself, what it is given to keep for others, and what only proves something."""
+    secret, operator = canaries.secret, server.operator()
+    canaries.secrets["JWT"] = walter.ask("POST", "/account/jwts").json()["jwt"]
+    canaries.secrets["TOTP secret"] = walter.ask("POST", "/account/mfa/authenticators/totp").json()["secret"]
+    codes = walter.ask("POST", "/account/mfa/recovery-codes").json()["recoveryCodes"]
+    canaries.secrets |= {f"recovery code {nth}": code for nth, code in enumerate(codes)}
+    canaries.secrets["custom token"] = operator.ask("POST", "/users/walter/tokens", length=64).json()["secret"]
+    canaries.secrets["made session"] = operator.ask("POST", "/users/walter/sessions").json()["secret"]
+    short = operator.ask("POST", "/project/keys/ephemeral", scopes=["users.read"], duration=600)
+    canaries.secrets["ephemeral key"] = short.json()["secret"]
+    made = operator.ask("POST", "/project/keys", keyId="unique()", name="For a canary", scopes=["users.read"])
+    canaries.secrets["made key"] = made.json()["secret"]
+    mail = {"host": "mail.example.org", "username": "mailer", "password": secret("SMTP password"), "enabled": False}
+    assert operator.ask("PATCH", "/project/smtp", **mail).status_code == 200
+    provider = {"clientId": "it", "clientSecret": secret("provider's secret")}
+    assert operator.ask("PATCH", "/project/oauth2/github", **provider).status_code == 200
+
+    conninfo = connection(server.data)
+    assert conninfo is not None
+    with closing(Log(conninfo)) as log:
+        issuer, nonce = google(World(server, log, conninfo)), token_hex(8)
+        canaries.secrets["ID token"] = issuer.token(email=f"{canaries.private('google')}@example.org", nonce=nonce)
+        shown = {"provider": "google", "idToken": canaries.secrets["ID token"], "nonce": nonce}
+        given = {"accessToken": secret("provider's access token"), "accessTokenExpiry": 3600}
+        assert server.client().ask("POST", "/account/sessions/id-token", **shown, **given).status_code == 201
 
 
 def found(haystack: bytes, needles: dict[str, str]) -> list[str]:
@@ -145,6 +180,61 @@ def test_T56_no_secret_is_in_a_file(told: tuple[Server, Canaries]) -> None:
         outside = file.is_file() and "postgres" not in file.relative_to(server.data).parts[0]
         if outside and file.name != "credentials.json":
             assert found(file.read_bytes(), canaries.secrets) == [], file
+
+
+def test_T56_no_secret_is_in_what_the_audit_shows_and_exports(told: tuple[Server, Canaries], tmp_path: Path) -> None:
+    """Personal values are in there, for whoever has a key for them; what opens something is not."""
+    server, canaries = told
+    operator = server.operator()
+    limit = json.dumps({"method": "limit", "values": [500]})
+    shown = {
+        "the list": operator.get("/activities/events", params={"queries[]": limit}).text,
+        "JSON lines": operator.ask("GET", "/audit/export").text,
+        "CSV": operator.ask("GET", "/audit/export", format="csv").text,
+        "one event": "".join(operator.ask("GET", f"/activities/events/{each}").text for each in positions(server)),
+        "a person's export": operator.ask("GET", "/users/walter/export").text,
+        "a person's log": operator.ask("GET", "/users/walter/logs").text,
+    }
+    kept = tmp_path / "log.jsonl"
+    asked = {
+        "the command": ["--json"],
+        "the lines": [],
+        "a state": [project_stream("default"), "--at", "2100-01-01"],
+        "the whole log": ["--export", str(kept)],
+    }
+    for name, words in asked.items():
+        done = subprocess.run(
+            [COMMAND, "audit", *words, "--data", str(server.data)],
+            env=environment(**keys()),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        shown[name] = done.stdout
+    shown["the whole log"] = kept.read_text()
+    shown["its stored bytes"] = "\n".join(
+        base64.b64decode(json.loads(line)["state"]).decode() for line in kept.read_text().splitlines()
+    )
+    for name, text in shown.items():
+        assert len(text) > 100, name
+        assert found(text.encode(), canaries.secrets) == [], name
+    assert "new name" in found(shown["JSON lines"].encode(), canaries.personal), "the search finds what is there"
+
+
+def positions(server: Server) -> list[int]:
+    with server.owner() as owner:
+        rows = owner.execute("SELECT notification_id FROM log.accounts_events WHERE project_id = 'default'").fetchall()
+    return [position for (position,) in rows]
+
+
+def test_T56_nothing_is_in_the_metrics(told: tuple[Server, Canaries]) -> None:
+    server, canaries = told
+    headers = {"authorization": f"Bearer {canaries.secrets['metrics token']}"}
+    answer = httpx.get(f"{server.url.removesuffix('/v1')}/metrics", headers=headers, trust_env=False)
+    assert answer.status_code == 200
+    assert "accounts_es_" in answer.text
+    assert found(answer.content, canaries.secrets | canaries.personal) == []
 
 
 # When things go wrong -------------------------------------------------------------------------------------------------

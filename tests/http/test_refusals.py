@@ -1,10 +1,12 @@
 """Who was refused what, when and from where: recorded, and never without bound (ASVS V16.3.1, V16.3.2)."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from accounts_es.domain.security.events import AuditReadsCounted, RefusalsCounted
 from accounts_es.security import EACH
 from tests.support.running import PASSWORD, Person, World, an_email
 from tests.support.server import Client, Log, Server
@@ -96,3 +98,30 @@ def test_T50_guests_who_knock_are_counted(database: str, tmp_path: Path) -> None
             assert {guest.ask("GET", "/account").status_code for _ in range(25)} == {401}
         (counted,) = log.read("topic LIKE %s", "security.%")
     assert counted.event.model_dump() == {"kind": "access_denied", "count": 25}
+
+
+def test_T51_nothing_that_can_be_set_switches_recording_off(database: str, tmp_path: Path) -> None:
+    """With the least there can be, what is not recorded one by one is counted to the last, exports never."""
+    with closing(Log(database)) as log:
+        with Server(tmp_path / "data", database_url=database, ACCOUNTS_REFUSALS_RECORDED="1") as server:
+            operator, guest = server.operator(), server.client()
+            for _ in range(5):
+                assert operator.ask("GET", "/activities/events").status_code == 200
+                assert operator.ask("GET", "/audit/export").status_code == 200
+                guest.ask("POST", "/account/sessions/email", email="nobody@example.org", password="wrong password")
+        events = [each.event for each in log.read("topic LIKE %s", "security.%")]
+    counts = Counter(type(each).__name__ for each in events)
+    assert (counts["AuditRead"], counts["AuditExported"], counts["SignInRefused"]) == (1, 5, 1)
+    (reads,) = [each for each in events if isinstance(each, AuditReadsCounted)]
+    (refused,) = [each for each in events if isinstance(each, RefusalsCounted)]
+    assert (reads.count, refused.kind, refused.count) == (4, "sign_in_refused", 4)
+
+
+def test_T51_how_long_something_is_kept_is_itself_on_record(world: World) -> None:
+    project = world.project("kept-for-30-days")
+    world.policy("retention", project=project, origins=30)
+    auditor = world.server.client(project=project, key=world.key("events.read", project=project))
+    changed = auditor.ask("GET", "/activities/events", search="policy").json()["events"][0]
+    assert (changed["event"], changed["data"]["policy"]) == ("policy.update", "retention")
+    changes = auditor.ask("GET", f"/activities/events/{changed['$id']}").json()["changes"]
+    assert {each["field"]: (each["old"], each["new"]) for each in changes} == {"policies/retention/origins": (0, 30)}

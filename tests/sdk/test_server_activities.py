@@ -42,7 +42,7 @@ def test_one_event_says_who_where_and_what(keyed: Backend) -> None:
     by_user = query("equal", "actorId", user)
     (listed,) = keyed.call("Activities", "listEvents", queries=[by_user])["events"]
     event = keyed.call("Activities", "getEvent", eventId=listed["$id"])
-    assert event == listed
+    assert event == {**listed, "changes": [{"field": "name", "old": "Jane Roe", "new": "Jane Doe"}]}
     assert (event["actorType"], event["actorId"], event["actorEmail"]) == ("user", user, email)
     assert (event["event"], event["resource"], event["projectId"]) == ("user.update", f"user/{user}", "default")
     assert event["ip"] == "127.0.0.1"

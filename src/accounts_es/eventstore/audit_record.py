@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
+from pydantic import BaseModel
+
 REDACTED: Final = "[redacted]"
 """Hidden because that was asked for."""
 SEALED: Final = "[sealed]"
@@ -68,11 +70,15 @@ def is_hidden(name: str) -> bool:
 
 def without_hashes(value: Any) -> Any:
     """The value with marks in the place of what nobody needs to see, at any depth."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
         return {name: HASH if each and is_hidden(name) else without_hashes(each) for name, each in fields.items()}
     if isinstance(value, list | tuple):
         return [without_hashes(each) for each in cast("list[Any]", value)]
+    if isinstance(value, set | frozenset):
+        return sorted(cast("set[Any]", value), key=str)
     return value
 
 

@@ -3,8 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from accounts_es.domain.catalog import DECIDERS
 from accounts_es.domain.errors import (
     AuditEventNotFound,
     DatabaseQueryOrderNull,
@@ -12,20 +16,25 @@ from accounts_es.domain.errors import (
     GeneralCursorNotFound,
     GeneralQueryInvalid,
 )
+from accounts_es.domain.event import NewerShape
 from accounts_es.domain.security.events import AuditRead
 from accounts_es.eventstore import activities
 from accounts_es.eventstore.activities import EventRow
+from accounts_es.eventstore.audit import plain
 from accounts_es.eventstore.audit_record import Record
+from accounts_es.eventstore.keys import SealBroken
 from accounts_es.eventstore.listing import FIRST_PAGE, Asked, Attribute, Condition, Every, Filter, Kind, Operator, Order
+from accounts_es.eventstore.mapper import UnknownTopic
 from accounts_es.eventstore.opening import Opening, acting, answered
 from accounts_es.eventstore.pages import page
 from accounts_es.http import models
 from accounts_es.http.context import Context
+from accounts_es.http.documents import ABSENT, differences
 from accounts_es.http.listing import Queries
 from accounts_es.http.models.activities import ACTIVITY_NAMES, ACTOR_TYPES
 from accounts_es.http.operation import operation
 from accounts_es.http.rules import Flag, Number, Text
-from projections import accounts, teams
+from projections import accounts, streams
 from projections.accounts import AccountRow
 
 MOST: Final = 2**53 - 1
@@ -98,18 +107,45 @@ async def list_events(
     "/activities/events/{eventId}",
     id="activities.getEvent",
     scope="events.read",
-    returns=models.ActivityEvent,
+    returns=models.ActivityEventDetail,
     emits=(AuditRead,),
     raises=(AuditEventNotFound,),
 )
-async def get_event(ctx: Context, *, event_id: Annotated[int, Number(1, MOST)]) -> models.ActivityEvent:
-    """One event, by its position in the log."""
+async def get_event(ctx: Context, *, event_id: Annotated[int, Number(1, MOST)]) -> models.ActivityEventDetail:
+    """One event, by its position in the log, and every field it changed: before and after."""
     rows = [EventRow._make(row) for row in await ctx.reads.fetch(activities.ONE, (event_id, ctx.project_id))]
     if not rows:
         raise AuditEventNotFound
     await ctx.note_audit_read(AuditRead(count=1, about=rows[0].stream))
     (shown,) = await _shown(ctx, rows)
-    return shown
+    return {**shown, "changes": await _changes(ctx, rows[0])}
+
+
+async def _changes(ctx: Context, row: EventRow) -> list[models.ActivityChange]:
+    """What the event changed of the state that decisions are made from; nothing where this release cannot read it."""
+    decider = DECIDERS.get(row.stream.partition("-")[0])
+    if decider is None:
+        return []
+    try:
+        recorded = await ctx.services.application.log.load(row.stream)
+    except (UnknownTopic, NewerShape, SealBroken, ValidationError):
+        return []
+    earlier = [each for each in recorded if each.stream_version < row.version]
+    before = decider.fold(earlier)
+    after = decider.fold([each for each in recorded if each.stream_version == row.version], before)
+    return [
+        {"field": each.field, "old": _there(each.old), "new": _there(each.new)}
+        for each in differences(_document(before), _document(after))
+    ]
+
+
+def _document(state: object) -> dict[str, Any]:
+    """A folded state as JSON, without hashes."""
+    return cast("dict[str, Any]", from_json(to_json(plain(state))))
+
+
+def _there(value: Any) -> Any:
+    return None if value is ABSENT else value
 
 
 async def _shown(ctx: Context, rows: Sequence[EventRow]) -> list[models.ActivityEvent]:
@@ -125,8 +161,8 @@ async def _shown(ctx: Context, rows: Sequence[EventRow]) -> list[models.Activity
 
 async def actors(ctx: Context, records: Sequence[Record]) -> dict[str, AccountRow]:
     """The accounts that acted and still are, by their streams."""
-    streams = {stream for record in records for stream in acting(record.actor)}
-    found = await asyncio.gather(*(ctx.reads.load(accounts.BY_STREAM, (stream,)) for stream in streams))
+    acted = {stream for record in records for stream in acting(record.actor)}
+    found = await asyncio.gather(*(ctx.reads.load(accounts.BY_STREAM, (stream,)) for stream in acted))
     return {row.stream: row for row in found if row is not None}
 
 
@@ -147,13 +183,11 @@ async def _resolved(ctx: Context, asked: Filter) -> Filter:
     if asked.operator is not Operator.EQUAL or asked.negated:
         raise GeneralArgumentInvalid(f"Invalid `queries` param: Invalid query: {_name(attribute)} can only be equal")
     values = [str(each) for each in asked.values]
-    find: Any = teams.find if attribute == _TEAM else accounts.find
-    rows = await asyncio.gather(*(find(ctx.reads, ctx.project_id, each) for each in values))
-    streams = [row.stream for row in rows if row is not None]
+    found = await streams.with_ids(ctx.reads, ctx.project_id, "team" if attribute == _TEAM else "account", *values)
     if attribute == _ACTOR:
         # An id of a key is its own; nobody acts under the id of an account in the log.
-        return activities.by([*streams, *(f"key:{each}" for each in values), *(f"system:{each}" for each in values)])
-    return activities.aimed_at_or_of(streams or [_NOBODY])
+        return activities.by([*found, *(f"key:{each}" for each in values), *(f"system:{each}" for each in values)])
+    return activities.aimed_at_or_of(found or [_NOBODY])
 
 
 def named(filters: Sequence[Filter]) -> set[str]:

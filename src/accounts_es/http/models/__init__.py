@@ -14,7 +14,13 @@ from accounts_es.http.models.accounts import (
     target,
     user,
 )
-from accounts_es.http.models.activities import ActivityEvent, ActivityEventList, activity
+from accounts_es.http.models.activities import (
+    ActivityChange,
+    ActivityEvent,
+    ActivityEventDetail,
+    ActivityEventList,
+    activity,
+)
 from accounts_es.http.models.audit import AuditCheckpoint, AuditConsistency, AuditKey, AuditProof
 from accounts_es.http.models.dates import date
 from accounts_es.http.models.erasures import Erasure, Hold, erasure, hold
@@ -40,7 +46,9 @@ __all__ = [
     "TEAM_TOPICS",
     "TOPICS",
     "Account",
+    "ActivityChange",
     "ActivityEvent",
+    "ActivityEventDetail",
     "ActivityEventList",
     "AuditCheckpoint",
     "AuditConsistency",

@@ -140,6 +140,20 @@ class ActivityEvent(_Id, _Unknown):
     data: dict[str, Any]
 
 
+class ActivityChange(TypedDict):
+    """A field of what the event is about, before and after; what was or is not there is null."""
+
+    field: str
+    old: Any
+    new: Any
+
+
+class ActivityEventDetail(ActivityEvent):
+    """One event and all it changed."""
+
+    changes: list[ActivityChange]
+
+
 class ActivityEventList(TypedDict):
     """A page of events."""
 
