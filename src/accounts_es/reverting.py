@@ -17,6 +17,7 @@ MOST: Final = 1000
 """Events that are undone at once."""
 _ATTEMPTS: Final = 5
 
+_TRACES: Final = [event.topic for each in REVERTS.values() for event in each.traces]
 _TAKEN: Final = "somebody else has it by now"
 
 
@@ -40,12 +41,13 @@ class Undoing:
 async def selected(application: Application, wanted: Wanted) -> dict[str, set[int]]:
     """The positions of the events that meet all that is given, by their streams. Raises `RevertTooLarge`.
 
-    Records of refusals and reads are left out: they change nothing.
+    Records of refusals and reads, and traces of use, are left out: they change nothing.
     """
     where, params = condition_of(wanted)
     statement = f"""SELECT notification_id, originator_id FROM log.accounts_events
-        WHERE {where} AND NOT starts_with(originator_id, 'security-') ORDER BY notification_id LIMIT {MOST + 1}"""
-    rows = await application.log.reads.scan(statement, params)
+        WHERE {where} AND NOT starts_with(originator_id, 'security-') AND topic <> ALL(%s)
+        ORDER BY notification_id LIMIT {MOST + 1}"""
+    rows = await application.log.reads.scan(statement, (*params, _TRACES))
     if len(rows) > MOST:
         raise RevertTooLarge
     found: dict[str, set[int]] = {}

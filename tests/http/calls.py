@@ -190,6 +190,7 @@ MUST_BE_RIGHT: Final = {
     "audit.export": {"queries"},
     "audit.getProof": {"event"},
     "audit.getConsistency": {"from", "to"},
+    "reverts.create": {"positions", "requestId", "keyId", "actor", "from", "to", "userId", "teamId", "dryRun"},
     "account.createEmailPasswordSession": {"email", "password"},
     "account.updateEmail": {"password"},
     "account.updatePhone": {"password"},
@@ -437,7 +438,13 @@ def _exports_the_newest(world: World, person: Person, call: Call) -> None:
     call.fields = {"after": signed_event(world, person) - 1}
 
 
+def _was_renamed(_world: World, person: Person, call: Call) -> None:
+    answer = person.ask("PATCH", "/account/name", name="Somebody Else")
+    call.fields = {"requestId": answer.headers["x-request-id"], "dryRun": False}
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
+    "reverts.create": _was_renamed,
     "activities.getEvent": _asks_one_event,
     "audit.export": _exports_the_newest,
     "audit.getCheckpoint": _one_signed,

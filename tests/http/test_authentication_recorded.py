@@ -22,7 +22,10 @@ PROVES: Final = {
 }
 """What is recorded when somebody has shown who they are, or gets what they show it with."""
 
-AUTHENTICATING: Final = [each for each in OPERATIONS if PROVES & set(each.emits) and not each.for_servers]
+AUTHENTICATING: Final = [
+    each for each in OPERATIONS if PROVES & set(each.emits) and not each.for_servers and each.group != "reverts"
+]
+"""Of what is undone nobody shows anything: it is given back."""
 
 WRONG: Final[dict[str, dict[str, Any]]] = {
     "account.createEmailPasswordSession": {"password": "a wrong password"},

@@ -311,7 +311,8 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:  # noqa: PLR0915 - one ca
         case Texts():
             within, beyond = limits(rule.each)
             most = [f"l{nth}" if isinstance(rule.each, Label) else good(rule.each) for nth in range(rule.most)]
-            return [[], most, within], [[*most, "more"], *([each] for each in beyond), [1], [None]]
+            other = "x" if isinstance(rule.each, Number) else 1
+            return [[], most, within], [[*most, "more"], *([each] for each in beyond), [other], [None]]
         case Queries():
             limit = json.dumps({"method": "limit", "values": [1]})
             return [[limit] * 100], [[limit] * 101, ["x" * 4097], [""], ["{}"], ["null"], ["[]"]]

@@ -13,6 +13,7 @@ from accounts_es.cli.hashes import hashes
 from accounts_es.cli.keys import keys
 from accounts_es.cli.projects import projects
 from accounts_es.cli.replay import replay
+from accounts_es.cli.revert import revert
 from accounts_es.cli.serve import serve
 from accounts_es.cli.settings import GROUPS
 from accounts_es.cli.users import users
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(replay)
 app.command()(audit)
+app.command()(revert)
 app.command()(checkpoint)
 app.command()(deliver)
 app.command()(version)

@@ -61,7 +61,7 @@ def audit(
     database_url: Url = None,
 ) -> None:
     """Show who did what, in the order it happened."""
-    wanted = Wanted(None, project, actor, request, _time(since), _time(until), event, _filters(query))
+    wanted = Wanted(None, project, actor, request, time_of(since), time_of(until), event, _filters(query))
     try:
         with open_tool(data, database_url) as tool, connect_sync(tool.conninfo, as_app=False) as connection:
             # The log may be long and the reader of its output slow.
@@ -118,7 +118,8 @@ def _filters(queries: list[str] | None) -> tuple[Filter, ...]:
     return asked.filters
 
 
-def _time(text: str | None) -> datetime | None:
+def time_of(text: str | None) -> datetime | None:
+    """A time as people write it. Raises `Trouble`."""
     if text is None:
         return None
     try:
@@ -131,7 +132,7 @@ def _time(text: str | None) -> datetime | None:
 def _print_state(connection: Conn, tool: Tool, stream: str | None, at: str, *, redact: bool) -> None:
     if stream is None:
         raise Trouble("--at needs an account")
-    position, time = (int(at), None) if at.isdecimal() else (None, _time(at))
+    position, time = (int(at), None) if at.isdecimal() else (None, time_of(at))
     try:
         version, state = state_at(connection, tool.master, stream, position=position, time=time, redact=redact)
     except LookupError as error:

@@ -68,6 +68,13 @@ class Reverts(Generic[S, E]):
     sets: Mapping[type[Event], tuple[str, str]]
     never: Mapping[type[Event], str]
     traces: frozenset[type[Event]] = frozenset()
+    besides: tuple[type[Event], ...] = ()
+    """Further facts that an aggregate begins again with."""
+
+    @property
+    def emits(self) -> tuple[type[Event], ...]:
+        """What undoing may record."""
+        return (*self.sets, *self.besides)
 
     def field_of(self, event: Event) -> Field | None:
         """The field an event sets; nothing if there is no way back from it."""
@@ -122,6 +129,8 @@ class Plan:
 
     stream: str
     state: Any
+    known: Any
+    """The last state in which the aggregate existed."""
     items: tuple[Item, ...]
     compensations: tuple[Compensation, ...]
     scopes: frozenset[str]
@@ -184,6 +193,7 @@ class _Planning(Generic[S, E]):
         return Plan(
             self.history[-1].stream,
             self.states[-1],
+            next((each for each in reversed(self.states) if cast("Any", each).exists), self.states[-1]),
             tuple(self.items[nth] for nth in sorted(self.items)),
             tuple(self.made),
             frozenset(self.reverts.fields[each.field.name].scope for each in self.made),

@@ -62,6 +62,7 @@ ALL_KEY_SCOPES: Final = (
     "audit.read",
     "projections.read",
     "events.read",
+    "reverts.write",
     "health.read",
 )
 """The scopes a key can be given. ``policies.*`` is the old name of ``project.policies.*``."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from accounts_es.http import activities, audit, audit_export, health, jwks
+from accounts_es.http import activities, audit, audit_export, health, jwks, reverts
 from accounts_es.http.access import evaluations, forward, resources
 from accounts_es.http.account import (
     accounts,
@@ -89,6 +89,7 @@ MODULES: Final = (
     forward,
     audit,
     audit_export,
+    reverts,
     activities,
 )
 

@@ -236,4 +236,11 @@ ACCOUNT_REVERTS: Final[Reverts[Account, AccountEvent]] = Reverts(
         events.Accessed: "a trace of use changes nothing",
     },
     traces=frozenset({events.Accessed}),
+    besides=(
+        events.PasswordChanged,
+        events.AuthenticatorAdded,
+        events.AuthenticatorVerified,
+        events.RecoveryCodesGenerated,
+        events.RecoveryCodeUsed,
+    ),
 )

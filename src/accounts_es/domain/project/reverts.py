@@ -239,4 +239,5 @@ PROJECT_REVERTS: Final[Reverts[Project, ProjectEvent]] = Reverts(
         events.WebhookRewound: _WROTE,
         events.WebhookSecretRotated: "a secret does not come back: rotate it again",
     },
+    traces=frozenset({events.ApiKeyUsed}),
 )
