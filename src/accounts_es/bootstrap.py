@@ -3,9 +3,12 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import signal
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final
 
 import httpx
@@ -174,6 +177,26 @@ class Server(Starlette):
         self.router.default = api
 
 
+@contextmanager
+def told_to_stop(stop: Callable[[], None]) -> Generator[None]:
+    """Call this as soon as the process is asked to stop, before the server waits for the requests in hand to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def noted(number: int, where: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stop)
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, where)
+
+    for number in before:
+        signal.signal(number, noted)
+    yield
+
+
 @dataclass(frozen=True, slots=True)
 class ServerParts:
     """What a worker needs to know to build its application."""
@@ -201,7 +224,8 @@ def application(parts: ServerParts) -> Server:
             # What lives as long as the process need not be looked at again; requests leave no cycles behind.
             gc.freeze()
             gc.set_threshold(*_COLLECT)
-            yield
+            with told_to_stop(services.follower.close):
+                yield
 
     found = pages.routes(parts.settings.public_url)
     return Server(lifespan, [*found, *MOCK] if parts.settings.mock_providers else found)

@@ -6,7 +6,8 @@ What is announced is only a wake-up; a lost connection is replaced, and reading 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final, NamedTuple
 
 import psycopg
@@ -49,8 +50,11 @@ class Follower:
         self._takers: list[Taker] = []
         self._task: asyncio.Task[None] | None = None
         self._begun: asyncio.Future[None] | None = None
+        self._watches: set[Watch] = set()
         self.position = 0
         """The last event that was handed out, or is being handed out."""
+        self.closing = False
+        """The process is to stop: nobody should wait for events any more."""
 
     async def follow(self, taker: Taker) -> None:
         """From now on the taker hears of everything; when this returns, ``position`` is right. Raises psycopg's errors.
@@ -71,6 +75,29 @@ class Follower:
         """The taker wants to hear no more."""
         if taker in self._takers:
             self._takers.remove(taker)
+
+    @asynccontextmanager
+    async def watch(self, project: str) -> "AsyncGenerator[Watch]":
+        """Hear of whether anything is new in a project. Raises psycopg's errors."""
+        watch = Watch(self, project)
+        self._watches.add(watch)
+        try:
+            await self.follow(watch.take)
+            yield watch
+        finally:
+            self.leave(watch.take)
+            self._watches.discard(watch)
+
+    @property
+    def watched(self) -> int:
+        """How many wait for events."""
+        return len(self._watches)
+
+    def close(self) -> None:
+        """Whoever waits for events is to stop waiting."""
+        self.closing = True
+        for watch in self._watches:
+            watch.wake()
 
     async def stop(self) -> None:
         """Close the connection."""
@@ -149,6 +176,34 @@ class Follower:
                 log.warning("waiting for the database", extra={"error": type(error).__name__})
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _POLL_SECONDS)
+
+
+class Watch:
+    """Whether there is anything new in a project."""
+
+    def __init__(self, follower: Follower, project: str) -> None:
+        self._follower = follower
+        self._project = project
+        self._new = asyncio.Event()
+
+    async def take(self, rows: Sequence[Row]) -> None:
+        """New events, of whatever project."""
+        if any(row.project == self._project for row in rows):
+            self._new.set()
+
+    def wake(self) -> None:
+        """Wait no longer."""
+        self._new.set()
+
+    async def changed(self, seconds: float) -> bool:
+        """Returns once something is new since the last call, or after so long. Whether it is."""
+        if not self._follower.closing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._new.wait()
+        found = self._new.is_set()
+        self._new.clear()
+        return found
 
 
 def _without_last_request(rows: Sequence[Row]) -> list[Row]:

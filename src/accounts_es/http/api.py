@@ -152,11 +152,12 @@ class File(Answer):
 
     def __init__(self, streamed: Streamed, request_id: str) -> None:
         super().__init__(200, b"", _PRIVATE)
-        name = f'attachment; filename="{streamed.name}"'.encode()
-        self.raw_headers[1:3] = [
-            (b"content-type", streamed.content_type.encode()),
-            (b"content-disposition", name),
-        ]
+        self.raw_headers[1:3] = [(b"content-type", streamed.content_type.encode())]
+        if streamed.name:
+            self.raw_headers.append((b"content-disposition", f'attachment; filename="{streamed.name}"'.encode()))
+        else:
+            # Proxies that gather an answer before they pass it on would never pass this on.
+            self.raw_headers.append((b"x-accel-buffering", b"no"))
         self._parts = streamed.parts
         self._request_id = request_id
 
@@ -174,6 +175,7 @@ class File(Answer):
             log.warning("file not finished", extra={"request": self._request_id, "error": type(error).__name__})
         finally:
             gone.cancel()
+            await self._parts.aclose()
 
 
 async def _gone(receive: Receive) -> None:

@@ -63,6 +63,7 @@ ALL_KEY_SCOPES: Final = (
     "projections.read",
     "events.read",
     "reverts.write",
+    "events.read.personal",
     "health.read",
 )
 """The scopes a key can be given. ``policies.*`` is the old name of ``project.policies.*``."""

@@ -6,7 +6,7 @@ of tests all read it. Under test what a request records and refuses is held agai
 
 import inspect
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import (
@@ -60,11 +60,11 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """An answer that is sent while it is made, as a file of this name."""
+    """An answer that is sent while it is made, as a file of this name if it has one."""
 
     content_type: str
     name: str
-    parts: AsyncIterator[bytes]
+    parts: AsyncGenerator[bytes]
 
 
 class Source(Enum):

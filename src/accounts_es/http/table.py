@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from accounts_es.http import activities, audit, audit_export, health, jwks, reverts
+from accounts_es.http import activities, audit, audit_export, feed, health, jwks, reverts
 from accounts_es.http.access import evaluations, forward, resources
 from accounts_es.http.account import (
     accounts,
@@ -90,6 +90,7 @@ MODULES: Final = (
     audit,
     audit_export,
     reverts,
+    feed,
     activities,
 )
 

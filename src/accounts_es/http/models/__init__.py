@@ -24,6 +24,7 @@ from accounts_es.http.models.activities import (
 from accounts_es.http.models.audit import AuditCheckpoint, AuditConsistency, AuditKey, AuditProof
 from accounts_es.http.models.dates import date
 from accounts_es.http.models.erasures import Erasure, Hold, erasure, hold
+from accounts_es.http.models.feed import FeedEvent, FeedPage
 from accounts_es.http.models.health import HealthProjection, HealthProjections, HealthStatus, HealthVersion, projection
 from accounts_es.http.models.logs import NAMES, TEAM_TOPICS, TOPICS, Log, LogList, log, team_log
 from accounts_es.http.models.sessions import Session, SessionList, session
@@ -57,6 +58,8 @@ __all__ = [
     "Decision",
     "Decisions",
     "Erasure",
+    "FeedEvent",
+    "FeedPage",
     "HealthProjection",
     "HealthProjections",
     "HealthStatus",

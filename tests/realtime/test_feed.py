@@ -1,0 +1,211 @@
+"""The feed of events for servers: whole, in order, resumable, and nothing personal in it unless that is allowed."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.running import Person, World
+from tests.support.server import Client, Server
+
+REDACTED = "[redacted]"
+
+
+@pytest.fixture(scope="module")
+def follower(world: World) -> Client:
+    """A server that may follow what happens."""
+    return world.server.client(key=world.key("events.read", key_id="follower"))
+
+
+@pytest.fixture(scope="module")
+def knowing(world: World) -> Client:
+    """A server that may see who it happens to as well."""
+    return world.server.client(key=world.key("events.read", "events.read.personal", key_id="knowing"))
+
+
+def page(client: Client, after: int, **asked: Any) -> dict[str, Any]:
+    """A page of the feed."""
+    answer = client.get("/events", params={"after": after, **asked})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def everything(client: Client, after: int = 0, **asked: Any) -> list[dict[str, Any]]:
+    """All pages."""
+    found: list[dict[str, Any]] = []
+    while True:
+        told = page(client, after, **asked)
+        found += told["events"]
+        after = told["position"]
+        if not told["more"]:
+            return found
+
+
+def newest(client: Client) -> int:
+    """Where the log ends."""
+    return everything(client)[-1]["position"]
+
+
+@contextmanager
+def streaming(client: Client, after: int, **headers: str) -> Iterator[Iterator[dict[str, Any]]]:
+    """The feed as Server-Sent Events: their ids and data."""
+    given = {**client.headers, "accept": "text/event-stream", **headers}
+    url = f"{client.base_url}events"
+    with (
+        httpx.Client(trust_env=False, timeout=30) as plain,
+        plain.stream("GET", url, params={"after": after}, headers=given) as answer,
+    ):
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield sent(answer.iter_lines())
+
+
+def sent(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """Events as a browser would dispatch them."""
+    event: dict[str, Any] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if name in {"id", "data"}:
+            event[name] = value
+        elif not line and event:
+            if "data" in event:
+                yield {"id": int(event["id"]), **json.loads(event["data"])}
+            event = {}
+
+
+def test_every_event_of_the_project_from_the_first_on_in_pages_of_any_size(world: World, follower: Client) -> None:
+    jane = world.person()
+    jane.ask("PATCH", "/account/name", name="Janet")
+    rows = world.log.connection.execute(
+        "SELECT notification_id, topic FROM log.accounts_events WHERE project_id = 'default' ORDER BY 1"
+    ).fetchall()
+    for limit in (7, 100, 1000):
+        found = everything(follower, limit=limit)
+        assert [(each["position"], each["topic"]) for each in found][: len(rows)] == rows
+    assert found[0]["topic"] == "project.created"
+    middle = rows[len(rows) // 2][0]
+    assert [each["position"] for each in everything(follower, middle)][:3] == [
+        each for each, _ in rows if each > middle
+    ][:3]
+
+
+def test_what_is_personal_is_marked_unless_the_key_may_see_it(world: World, follower: Client, knowing: Client) -> None:
+    begin = newest(follower)
+    jane = world.person()
+    jane.ask("PATCH", "/account/prefs", prefs={"secret-plan": "tea"})
+    jane.ask("POST", "/teams", teamId="unique()", name="Crew of Jane")
+    text = json.dumps(everything(follower, begin))
+    for personal in (jane.email, jane.account_id, "Jane Roe", "secret-plan", "Crew of Jane", "127.0.0.1"):
+        assert personal not in text
+    signed_up = next(each for each in everything(follower, begin) if each["topic"] == "account.signed_up")
+    assert signed_up["data"]["email"] == signed_up["data"]["account_id"] == signed_up["ip"] == REDACTED
+    assert signed_up["events"] == ["users.*.create", "users.*"]
+    shown = next(each for each in everything(knowing, begin) if each["topic"] == "account.signed_up")
+    assert (shown["data"]["email"], shown["data"]["password_hash"]) == (jane.email, "[hash]")
+    assert shown["events"] == [
+        f"users.{jane.account_id}.create", "users.*.create", f"users.{jane.account_id}", "users.*"
+    ]  # fmt: skip
+    assert shown["ip"] == "127.0.0.1"
+    whole = json.dumps(everything(knowing, begin))
+    for row in world.log.read("notification_id > %s", begin):
+        for secret in ("secret_hash", "password_hash"):
+            value = getattr(row.event, secret, None)
+            assert value is None or value not in whole
+
+
+def test_patterns_pick_events_by_name_and_by_topic(world: World, follower: Client, knowing: Client) -> None:
+    begin = newest(follower)
+    jane, joe = world.person(), world.person()
+    for person in (jane, joe):
+        person.ask("PATCH", "/account/name", name="Janet")
+    topics = [each["topic"] for each in everything(follower, begin, **{"events[]": ["users.*.update.name"]})]
+    assert topics == ["account.name_changed"] * 2
+    topics = [each["topic"] for each in everything(follower, begin, **{"events[]": ["account.session_*"]})]
+    assert topics == ["account.session_created"] * 2
+    hers = f"users.{jane.account_id}.update.name"
+    (only,) = everything(knowing, begin, **{"events[]": [hers]})
+    assert only["events"][2] == hers
+    assert everything(follower, begin, **{"events[]": [hers]}) == []
+    made = everything(follower, begin, **{"events[]": ["users.*.create"]}, limit=1)
+    assert [each["topic"] for each in made] == ["account.signed_up"] * 2
+
+
+def test_other_projects_are_not_in_it(world: World, follower: Client) -> None:
+    project = world.project("fed-elsewhere")
+    elsewhere = world.server.client(project=project, key=world.key("events.read", project=project))
+    begin = newest(follower)
+    joe = world.person(project=project)
+    assert everything(follower, begin) == []
+    found = everything(elsewhere)
+    assert found[0]["topic"] == "project.created"
+    assert "account.signed_up" in {each["topic"] for each in found}
+    stolen = world.server.client(project=project, key=follower.headers["x-appwrite-key"])
+    assert stolen.get("/events").status_code == 401
+    assert joe.client.get("/events").status_code == 401
+
+
+def test_an_empty_page_is_waited_for(world: World, second: Server, follower: Client) -> None:
+    jane = world.person()
+    begin = newest(follower)
+    started = time.monotonic()
+    assert page(follower, begin, wait=1) == {"position": begin, "more": False, "events": []}
+    assert time.monotonic() - started >= 1
+    later = threading.Timer(0.3, lambda: jane.ask("PATCH", "/account/name", name="Janet"))
+    later.start()
+    there = second.client(key=follower.headers["x-appwrite-key"])
+    started = time.monotonic()
+    told = page(there, begin, wait=30)
+    later.join()
+    assert [each["topic"] for each in told["events"]] == ["account.name_changed"]
+    assert time.monotonic() - started < 5
+    started = time.monotonic()
+    patient = page(follower, told["position"], wait=2, **{"events[]": ["teams.*.delete"]})
+    assert patient["events"] == []
+
+
+def test_events_are_sent_as_they_happen_and_go_on_where_they_broke_off(world: World, follower: Client) -> None:
+    jane = world.person()
+    begin = newest(follower)
+    with streaming(follower, begin) as told:
+        for nth in range(5):
+            jane.ask("PATCH", "/account/name", name=f"N{nth}")
+            event = next(told)
+            assert (event["topic"], event["id"]) == ("account.name_changed", event["position"])
+            if nth == 2:
+                middle = event["id"]
+    with streaming(follower, 0, **{"last-event-id": str(middle)}) as told:
+        assert [next(told)["topic"] for _ in range(2)] == ["account.name_changed"] * 2
+
+
+def test_T27_a_key_that_is_gone_follows_no_longer(world: World, jane: Person) -> None:
+    client = world.server.client(key=world.key("events.read", key_id="short-lived"))
+    with streaming(client, newest(client)) as told:
+        jane.ask("PATCH", "/account/name", name="Janet")
+        assert next(told)["topic"] == "account.name_changed"
+        world.drop_key("short-lived")
+        jane.ask("PATCH", "/account/name", name="Joan")
+        assert list(told) == []
+
+
+def test_who_is_asked_to_stop_does_not_wait_for_followers(
+    world: World, jane: Person, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("stopped") / "data"
+    with Server(folder, database_url=world.conninfo) as server:
+        client = server.client(key=world.key("events.read"))
+        begin = newest(client)
+        with streaming(client, begin) as told:
+            jane.ask("PATCH", "/account/name", name="Janet")
+            next(told)
+            client.close()
+            started = time.monotonic()
+            stopping = threading.Thread(target=server.stop)
+            stopping.start()
+            assert list(told) == []
+            stopping.join()
+            assert time.monotonic() - started < 10
