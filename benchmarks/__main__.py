@@ -19,6 +19,7 @@ from benchmarks.bars import bars
 from benchmarks.http import http
 from benchmarks.listing import listing
 from benchmarks.measure import Options, Report
+from benchmarks.past import past
 from benchmarks.rebuild import rebuilding
 from benchmarks.replay import replay
 from benchmarks.report import show
@@ -34,6 +35,7 @@ PARTS: Final = {
     "replay": replay,
     "rebuild": rebuilding,
     "listing": listing,
+    "past": past,
 }
 
 

@@ -83,6 +83,17 @@ async def running_application(conninfo: str, master: MasterKey) -> AsyncGenerato
 
 
 @asynccontextmanager
+async def running_moments(conninfo: str, master: MasterKey) -> AsyncGenerator[Moments]:
+    """The past, for tools."""
+    moments = Moments(conninfo, master, ALL)
+    await moments.start()
+    try:
+        yield moments
+    finally:
+        await moments.stop()
+
+
+@asynccontextmanager
 async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
     """All that requests use, started; stopped in the reverse order, with nothing that is queued lost."""
     settings = parts.settings

@@ -215,3 +215,27 @@ def test_T58_a_person_is_erased_from_the_command_line_and_again_when_a_backup_br
             assert owner.execute("SELECT 1 FROM log.subject_keys WHERE subject = %s", (stream,)).fetchall() == []
             assert owner.execute("SELECT reason FROM log.erasures").fetchall() == [("restored",)]
         assert "erased again" in server.logged
+
+
+def test_what_changed_of_a_user_is_told_on_a_terminal(server: Server) -> None:
+    operator = server.operator()
+    operator.ask("POST", "/users", userId="ann", name="Ann")
+    operator.ask("PATCH", "/users/ann/name", name="Anna\x1b[2J")
+    operator.ask("DELETE", "/users/ann")
+
+    told = users(server, "history", "ann", "--field", "name", "--json")
+
+    assert told.returncode == 0, told.stderr
+    lines = [json.loads(line) for line in told.stdout.splitlines()]
+    assert [(each["old"], each["new"], each["event"]) for each in lines] == [
+        (None, "Ann", "SignedUp"),
+        ("Ann", "Anna\x1b[2J", "NameChanged"),
+        ("Anna\x1b[2J", None, "AccountDeleted"),
+    ]
+    assert {each["operation"] for each in lines} == {"users.create", "users.updateName", "users.delete"}
+    plain = users(server, "history", "ann")
+    assert "\x1b" not in plain.stdout
+    assert "users.updateName" in plain.stdout
+    unknown = users(server, "history", "nobody")
+    assert unknown.returncode == 1
+    assert "no user 'nobody'" in unknown.stderr

@@ -29,7 +29,7 @@ def user(operator: Client) -> str:
 
 def test_every_answer_as_of_then_is_the_one_given_then(world: World) -> None:
     past = Past(world, seed=COMMANDS, people=max(12, COMMANDS // 25), teams=max(4, COMMANDS // 100))
-    past.run(COMMANDS, lists_every=max(20, COMMANDS // 50))
+    past.run(COMMANDS, lists_every=max(20, COMMANDS // 20), at_most=3 if COMMANDS > 1000 else 100)
 
     assert list(differing(past, past.captured)) == []
     # Some of them were refusals, some not, and of both there were enough to mean something.

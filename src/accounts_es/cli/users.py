@@ -16,6 +16,7 @@ from accounts_es.adapters.key_files import load_key
 from accounts_es.application import Application
 from accounts_es.cli.administer import DATA, Data, Url, administer, metadata
 from accounts_es.cli.console import Trouble, read_settings
+from accounts_es.cli.history import history
 from accounts_es.cli.transfer import Line, Unreadable, account, exported, lines
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.errors import ProjectNotFound, Refusal
@@ -24,6 +25,8 @@ from accounts_es.http import subject
 from projections import accounts, people, projects
 
 users = typer.Typer(help="Import, export and erase accounts.", no_args_is_help=True)
+
+users.command()(history)
 
 AT_ONCE: Final = 64
 """Accounts on their way at the same time: they share commits, and no more of the file is in memory."""
