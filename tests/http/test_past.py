@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from accounts_es.http.operation import OF_EVENTS, OF_STATE
+from accounts_es.http.table import OPERATIONS
 from tests.support.pastime import Past, differing
 from tests.support.running import PASSWORD, Person, World, a_phone
 from tests.support.server import Client
@@ -114,7 +116,19 @@ def test_people_read_their_own_past_and_nothing_elses(world: World, jane: Person
 
 
 def test_what_happened_has_no_moment(operator: Client, user: str) -> None:
-    assert operator.get(f"/users/{user}/logs?at=1").json()["type"] == "general_argument_invalid"
+    for each in ("logs", "export", "history", "history/blame"):
+        assert operator.get(f"/users/{user}/{each}?at=1").json()["type"] == "general_argument_invalid"
+
+
+def test_every_read_of_what_is_the_case_has_a_past() -> None:
+    """Whoever adds one that tells what happened, or a file, says so in `OF_EVENTS`."""
+    without = {
+        each.id
+        for each in OPERATIONS
+        if each.method == "GET" and each.group in OF_STATE and not each.for_browsers and not each.has_past
+    }
+    assert without == OF_EVENTS
+    assert not any(each.has_past and (each.emits or each.streams) for each in OPERATIONS)
 
 
 def test_an_erased_person_is_in_no_past(world: World, operator: Client, user: str) -> None:

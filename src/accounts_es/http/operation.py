@@ -39,6 +39,7 @@ OF_STATE: Final = frozenset({"account", "users", "teams", "project"})
 OF_EVENTS: Final = frozenset(
     {
         "account.listLogs",
+        "users.export",
         "users.listLogs",
         "teams.listLogs",
         "users.listHistory",
