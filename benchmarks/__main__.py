@@ -17,6 +17,7 @@ from benchmarks.access import access
 from benchmarks.appends import appends
 from benchmarks.bars import bars
 from benchmarks.http import http
+from benchmarks.imports import imports
 from benchmarks.listing import listing
 from benchmarks.measure import Options, Report
 from benchmarks.past import past
@@ -31,6 +32,7 @@ PARTS: Final = {
     "http": http,
     "storm": storm,
     "access": access,
+    "imports": imports,
     "appends": appends,
     "replay": replay,
     "rebuild": rebuilding,

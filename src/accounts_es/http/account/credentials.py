@@ -1,11 +1,14 @@
 """What opens the caller's account: e-mail, phone and password; and shutting it."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated
 
 from accounts_es.adapters.ids import wire_id
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.events import (
     AccountBlocked,
+    AccountEvent,
     EmailChanged,
     PasswordChanged,
     PhoneChanged,
@@ -33,6 +36,7 @@ from accounts_es.http.policies import (
     ensure_strong,
 )
 from accounts_es.http.rules import Email, OldPassword, Password, Phone
+from accounts_es.messages import MailTemplate
 from projections import accounts
 
 
@@ -50,25 +54,12 @@ async def update_email(
     ctx: Context, *, email: Annotated[str, Email()], password: Annotated[str, Password()]
 ) -> models.Account:
     """Give the caller's account another address; without a password yet, the one sent becomes it."""
-    account = ctx.account
     ensure_address(ctx, email)
-    checked, new = await _shown(ctx, password)
-    if email != account.email:
-        notices.warn(ctx, "email-changed", account)
+    notice: MailTemplate | None = "email-changed" if email != ctx.account.email else None
     try:
-        await ctx.execute(
-            ACCOUNT,
-            account.stream,
-            commands.change_email,
-            email=email,
-            target_id=wire_id(),
-            checked_password_hash=checked,
-            new_password_hash=new,
-            by_owner=True,
-        )
+        return await _change(ctx, partial(commands.change_email, email=email), password, notice)
     except UserAlreadyExists:
         raise UserTargetAlreadyExists from None
-    return models.account(await accounts.get_by_stream(ctx.reads, account.stream))
 
 
 @operation(
@@ -85,23 +76,30 @@ async def update_phone(
     ctx: Context, *, phone: Annotated[str, Phone()], password: Annotated[str, Password()]
 ) -> models.Account:
     """Give the caller's account another number; without a password yet, the one sent becomes it."""
-    account = ctx.account
-    checked, new = await _shown(ctx, password)
-    if phone != account.phone:
-        notices.warn(ctx, "phone-changed", account)
+    notice: MailTemplate | None = "phone-changed" if phone != ctx.account.phone else None
     try:
-        await ctx.execute(
-            ACCOUNT,
-            account.stream,
-            commands.change_phone,
-            phone=phone,
-            target_id=wire_id(),
-            checked_password_hash=checked,
-            new_password_hash=new,
-            by_owner=True,
-        )
+        return await _change(ctx, partial(commands.change_phone, phone=phone), password, notice)
     except UserAlreadyExists:
         raise UserPhoneAlreadyExists from None
+
+
+async def _change(
+    ctx: Context, command: Callable[..., Iterator[AccountEvent]], password: str, notice: MailTemplate | None
+) -> models.Account:
+    """Change an address once the password was shown. Raises `UserInvalidCredentials`."""
+    account = ctx.account
+    checked, new = await _shown(ctx, password)
+    if notice is not None:
+        notices.warn(ctx, notice, account)
+    await ctx.execute(
+        ACCOUNT,
+        account.stream,
+        command,
+        target_id=wire_id(),
+        checked_password_hash=checked,
+        new_password_hash=new,
+        by_owner=True,
+    )
     return models.account(await accounts.get_by_stream(ctx.reads, account.stream))
 
 
