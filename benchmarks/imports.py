@@ -17,17 +17,16 @@ _HASH: Final = "$2b$10$uFoUyk7wjKDbIZEA4jb4mehLwCmYL0ARNkxuGkcljQM.rCqxbHgQW"
 
 
 def imports(report: Report, options: Options, folder: Path) -> None:
-    """One file after the other into one server that runs meanwhile, with hashes, labels and preferences."""
+    """One file after the other, with hashes, labels and preferences, into a database that no server uses meanwhile."""
     data = folder / "imports"
     with serve(data, free_port()):
-        for count in LINES if options.rounds > 1 else (LINES[0] // 10, LINES[0]):
-            file = _written(folder / f"{count}.jsonl", count)
-            seconds, peak = _timed(data, file)
-            report.facts[f"lines a second, import of {count:,}"] = count / seconds
-            report.facts[f"MiB resident at most, import of {count:,}"] = peak
-            print(f"import of {count:,} lines: {seconds:.1f} s, {peak:.0f} MiB", file=sys.stderr)
-        seconds, _ = _timed(data, file)
-        report.facts["lines a second, import of a file that was imported"] = count / seconds
+        pass
+    for count in LINES if options.rounds > 1 else (LINES[0] // 10, LINES[0]):
+        file = _written(folder / f"{count}.jsonl", count)
+        seconds, peak = _timed(data, file)
+        report.facts[f"lines a second, import of {count:,}"] = count / seconds
+        report.facts[f"MiB resident at most, import of {count:,}"] = peak
+        print(f"import of {count:,} lines: {seconds:.1f} s, {peak:.0f} MiB", file=sys.stderr)
 
 
 def _written(file: Path, count: int) -> Path:
