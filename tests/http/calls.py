@@ -12,34 +12,11 @@ import pyotp
 
 from accounts_es.adapters.ids import wire_id
 from accounts_es.domain.account import commands
+from accounts_es.http import rules
 from accounts_es.http.access.rules import Entities, Entity, Permissions
 from accounts_es.http.callers import GUEST_SCOPES
 from accounts_es.http.listing import Queries
 from accounts_es.http.operation import Operation, Parameter, Source
-from accounts_es.http.rules import (
-    Base64,
-    Choice,
-    Digits,
-    Email,
-    Flag,
-    Hostname,
-    Id,
-    Key,
-    Label,
-    Locale,
-    Moment,
-    Number,
-    OldPassword,
-    OrNone,
-    Password,
-    Phone,
-    Prefs,
-    Printable,
-    Rule,
-    Text,
-    Texts,
-    Url,
-)
 from accounts_es.http.webhooks.rules import EventName, HttpUrl, Place
 from tests.http import settled
 from tests.support.issuer import google
@@ -92,24 +69,24 @@ PAGE: Final = "http://localhost:3000/landing?from=mail"
 """A page that may call every project."""
 
 
-def good(rule: Rule) -> Any:
+def good(rule: rules.Rule) -> Any:
     """A value the rule takes, that no account has yet."""
     match rule:
-        case Id():
+        case rules.Id():
             return wire_id()
-        case Email():
+        case rules.Email():
             return an_email()
-        case Phone():
+        case rules.Phone():
             return a_phone()
-        case Password() | OldPassword():
+        case rules.Password() | rules.OldPassword():
             return PASSWORD
-        case OrNone():
+        case rules.OrNone():
             return good(rule.rule)
-        case Number():
+        case rules.Number():
             return rule.most
-        case Base64():
+        case rules.Base64():
             return "Bw=="
-        case Choice():
+        case rules.Choice():
             return rule.words[0]
         case HttpUrl():
             return f"http://localhost:1/{token_hex(4)}"
@@ -117,19 +94,19 @@ def good(rule: Rule) -> Any:
             return "users.*.create"
         case Place():
             return 0
-        case Url():
+        case rules.Url():
             return PAGE
-        case Flag():
+        case rules.Flag():
             return True
-        case Printable():
+        case rules.Printable():
             return f"ours {token_hex(4)}"
-        case Text():
+        case rules.Text():
             return f"Some {token_hex(4)}"[: rule.longest]
-        case Prefs():
+        case rules.Prefs():
             return {"darkTheme": True, "language": "en"}
-        case Texts():
+        case rules.Texts():
             return [good(rule.each)]
-        case Label() | Key():
+        case rules.Label() | rules.Key():
             return "vip"
         case Permissions():
             return ['read("any")', 'write("users/verified")']
@@ -139,13 +116,13 @@ def good(rule: Rule) -> Any:
             return []
         case Queries():
             return None
-        case Locale():
+        case rules.Locale():
             return "de"
-        case Digits():
+        case rules.Digits():
             return "1" * rule.length
-        case Moment():
+        case rules.Moment():
             return "2100-01-01T00:00:00.000+00:00"
-        case Hostname():
+        case rules.Hostname():
             return f"{token_hex(4)}.example.org"
         case _:
             raise AssertionError(f"tell the matrix a good value of {rule}")
@@ -266,11 +243,11 @@ def _got_code(world: World, person: Person, call: Call) -> None:
 
 
 def _has_phone(_world: World, person: Person, _call: Call) -> None:
-    assert person.ask("PATCH", "/account/phone", phone=good(Phone()), password=PASSWORD).status_code == 200
+    assert person.ask("PATCH", "/account/phone", phone=good(rules.Phone()), password=PASSWORD).status_code == 200
 
 
 def _got_text(world: World, person: Person, call: Call) -> None:
-    phone = good(Phone())
+    phone = good(rules.Phone())
     assert person.ask("PATCH", "/account/phone", phone=phone, password=PASSWORD).status_code == 200
     assert person.ask("POST", "/account/verifications/phone").status_code == 201
     call.fields |= {"userId": person.account_id, "secret": world.mailbox.text(phone)}

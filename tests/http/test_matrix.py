@@ -11,34 +11,11 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from accounts_es.http import rules
 from accounts_es.http.access.rules import Entities, Entity, Permissions
 from accounts_es.http.callers import ALL_KEY_SCOPES, GUEST_SCOPES, KEY_SCOPES, USER_SCOPES
 from accounts_es.http.listing import Queries
 from accounts_es.http.operation import Operation, Parameter, Source
-from accounts_es.http.rules import (
-    Base64,
-    Choice,
-    Digits,
-    Email,
-    Flag,
-    Hostname,
-    Id,
-    Key,
-    Label,
-    Locale,
-    Moment,
-    Number,
-    OldPassword,
-    OrNone,
-    Password,
-    Phone,
-    Prefs,
-    Printable,
-    Rule,
-    Text,
-    Texts,
-    Url,
-)
 from accounts_es.http.table import OPERATIONS
 from accounts_es.http.webhooks.rules import EventName, HttpUrl, Place
 from tests.http.calls import MUST_BE_RIGHT, PAGE, good, ready
@@ -194,19 +171,19 @@ def test_null_stands_for_an_optional_parameter_that_is_not_sent(
         assert call.send().status_code == operation.status
 
 
-def of_another_type(rule: Rule) -> list[Any]:
+def of_another_type(rule: rules.Rule) -> list[Any]:
     """JSON values that are no such thing."""
     everything: Mapping[type, Any] = {str: "text", int: 7, float: 1.5, bool: True, list: ["a"], dict: {"a": 1}}
     match rule:
-        case Flag():
+        case rules.Flag():
             taken = {bool}
-        case Texts() | Queries() | Permissions() | Entities():
+        case rules.Texts() | Queries() | Permissions() | Entities():
             taken = {list}
         case Entity():
             taken = set() if rule.names else {dict}
-        case Prefs():
+        case rules.Prefs():
             taken = {dict}
-        case Number() | Place():
+        case rules.Number() | Place():
             taken = {int}
         case _:
             taken = {str}
@@ -225,7 +202,7 @@ def token_int(digits: int) -> str:
     return f"{int(token_hex(12), 16) % 10**digits:0{digits}}"
 
 
-def limits(rule: Rule) -> tuple[list[Any], list[Any]]:  # noqa: PLR0915 - one case per rule
+def limits(rule: rules.Rule) -> tuple[list[Any], list[Any]]:  # noqa: PLR0915 - one case per rule
     """Values just within the rule, and values just beyond it. Lengths count characters, not bytes, unless noted."""
     match rule:
         case Permissions():
@@ -244,38 +221,38 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:  # noqa: PLR0915 - one ca
             ]
         case Entities():
             return [[]], [[{}] * (rule.most + 1), ["a"], [1], {}]
-        case Printable():
+        case rules.Printable():
             return ["", "~ " * (rule.longest // 2)], ["a" * (rule.longest + 1), "é", "a\n"]
-        case Text():
+        case rules.Text():
             within = [token_hex(8) + "é" * (rule.longest - 16), "a" * rule.shortest]
             beyond = ["é" * (rule.longest + 1), *([""] if rule.shortest else []), "a\x00b"]
             return within, beyond
-        case Id():
+        case rules.Id():
             unusual = token_hex(16) + "._-Z"
             beyond = ["a" * 37, "", "_a", ".a", "-a", "a b", "a/b", "wrongId$", "é", "a\n"]
             return [unusual, token_hex(3)], beyond
-        case Email():
+        case rules.Email():
             local, domain = token_hex(32), "a" * 63
             beyond = ["a@b@example.org", "example.org", "a@", "@b.example", "a@b", "", "a b@c.org", "a\x00@example.org"]
             return [f"{local}@{domain}.example"], [f"a{local}@example.org", *beyond]
-        case Phone():
+        case rules.Phone():
             beyond = ["+123456", "+1234567890123456", "0123456789", "+0123456789", "+8021234567", ""]
             return [f"+1{token_int(6)}", f"+49{token_int(13)}"], beyond
-        case Password():
+        case rules.Password():
             within = ["a" * 8, "a" * 256, "é" * 128, "  spaces  ", "\x00" * 8]
             return within, ["a" * 7, "a" * 257, "é" * 128 + "a", ""]
-        case OldPassword():
+        case rules.OldPassword():
             return ["", "a" * 256], ["a" * 257, "é" * 128 + "a"]
-        case OrNone():
+        case rules.OrNone():
             within, beyond = limits(rule.rule)
             return ["", *within], [each for each in beyond if each]
-        case Number():
+        case rules.Number():
             beyond = [rule.least - 1, rule.most + 1, "", "1.0", "-1", "x"]
             return [rule.least, rule.most, str(rule.most)], beyond
-        case Base64():
+        case rules.Base64():
             most = rule.longest // 4 * 4
             return ["A" * most, "AA==", "+/+/"], ["A" * (most + 4), "", "A", "AA", "-_-_", "é===", "A A="]
-        case Choice():
+        case rules.Choice():
             folded = [word.upper() for word in rule.words] if rule.folded else []
             return [*rule.words, *folded], ["", "other", f" {rule.words[0]}"]
         case HttpUrl():
@@ -285,11 +262,11 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:  # noqa: PLR0915 - one ca
             return ["users.*", "teams.*.update"], ["users", "", "a" * 257]
         case Place():
             return [0, "2026-01-01T00:00:00Z"], [-1, 2**63, "tomorrow"]
-        case Url():
+        case rules.Url():
             within = [PAGE, f"{PAGE}&to={'a' * (2048 - len(PAGE) - 4)}", "http://127.0.0.1/", "http://[::1]:3000/#end"]
             elsewhere = ["http://127.0.0.2/", "https://localhost.example.com/", "http://[0:0:0:0:0:0:0:1]/", "tauri:/x"]
             return within, ["", "localhost/x", "/x", "http://", "http://a b", "http://localhost/\x00", *elsewhere]
-        case Prefs():
+        case rules.Prefs():
             spare = 65_535 - len('{"a":""}')
             within = [{}, [], {"a": "x" * spare}, {"a": "é" * (spare // 6)}, {"a": "/" * (spare // 2)}]
             beyond = [
@@ -304,21 +281,21 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:  # noqa: PLR0915 - one ca
                 '{"a":1}',
             ]
             return within, beyond
-        case Label():
+        case rules.Label():
             return ["a" * 36, "A1"], ["a" * 37, "", "a b", "a-b", "é", "a\n"]
-        case Key():
+        case rules.Key():
             return ["a" * rule.longest, "0.a_-"], ["a" * (rule.longest + 1), "", "_a", ".a", "-a", "a b", "é", "a\n"]
-        case Texts():
+        case rules.Texts():
             within, beyond = limits(rule.each)
-            most = [f"l{nth}" if isinstance(rule.each, Label) else good(rule.each) for nth in range(rule.most)]
-            other = "x" if isinstance(rule.each, Number) else 1
+            most = [f"l{nth}" if isinstance(rule.each, rules.Label) else good(rule.each) for nth in range(rule.most)]
+            other = "x" if isinstance(rule.each, rules.Number) else 1
             return [[], most, within], [[*most, "more"], *([each] for each in beyond), [other], [None]]
         case Queries():
             limit = json.dumps({"method": "limit", "values": [1]})
             return [[limit] * 100], [[limit] * 101, ["x" * 4097], [""], ["{}"], ["null"], ["[]"]]
-        case Locale():
+        case rules.Locale():
             return ["en", "pt-br"], ["", "EN", "en_GB", "english", "e", "a\x00"]
-        case Digits():
+        case rules.Digits():
             return ["0" * rule.length], [
                 "1" * (rule.length - 1),
                 "1" * (rule.length + 1),
@@ -326,14 +303,14 @@ def limits(rule: Rule) -> tuple[list[Any], list[Any]]:  # noqa: PLR0915 - one ca
                 "a" * rule.length,
                 "\u0661" * rule.length,
             ]
-        case Moment():
+        case rules.Moment():
             within = ["2100-01-01", "2100-01-01T10:00:00", "2100-01-01T10:00:00.123Z", "2100-01-01T10:00:00+02:00"]
             return within, ["", "tomorrow", "2100-13-01", "0001-01-01T00:00:00+14:00"]
-        case Hostname():
+        case rules.Hostname():
             within = ["localhost", "Example.ORG", "*.example.org", "*", "127.0.0.1", "[::1]", "a-b.example.org"]
             beyond = ["", "https://example.org", "example.org:80", "example.org/", "a b", "é.org", ".org", "a.*.org"]
             return within, [*beyond, f"{'a' * 250}.org", "a\x00b"]
-        case Flag():
+        case rules.Flag():
             return [False], ["", "yes", "null"] if rule.loose else ["true", "false", 1, 0]
         case _:
             raise AssertionError(f"tell the matrix the limits of {rule}")
@@ -359,7 +336,7 @@ def test_one_beyond_the_limit_is_refused(world: World, operation: Operation, par
         assert len(answer.content) < 1000, "a refusal does not repeat what was sent"
 
 
-@each_parameter(lambda each: each.source is Source.PATH and isinstance(each.rule, Id))
+@each_parameter(lambda each: each.source is Source.PATH and isinstance(each.rule, rules.Id))
 def test_an_id_in_the_path_is_an_id(world: World, operation: Operation, parameter: Parameter) -> None:
     call = ready(world, operation)
     for value in ("a" * 37, "_a", "%C3%A9", "a%20b", "a$", "%00"):
