@@ -205,3 +205,19 @@ def test_no_secret_is_shown(world: World, auditor: Client, jane: Person) -> None
     assert PASSWORD not in text
     assert "their-smtp-password" not in text
     world.smtp({"host": "", "username": "", "password": ""})
+
+
+def test_T57_an_erased_person_is_erased_from_the_audit(world: World, auditor: Client, jane: Person) -> None:
+    jane.ask("PATCH", "/account/name", name="Jane of the audit")
+    before = listed(auditor, query("equal", "userId", jane.account_id))["events"]
+    assert jane.email in repr(before)
+    erased = world.server.operator().ask("POST", f"/users/{jane.account_id}/erasure")
+    assert erased.status_code == 201, erased.text
+    after = listed(auditor, query("equal", "stream", before[0]["stream"]))["events"]
+    assert [each["topic"] for each in after[-len(before) :]] == [each["topic"] for each in before]
+    exported = auditor.ask("GET", "/audit/export", after=int(before[-1]["$id"]) - 1).text
+    for value in (jane.email, jane.account_id, "Jane of the audit"):
+        assert value not in repr(after)
+        assert value not in exported
+    assert {each["ip"] for each in after[-len(before) :]} == {"[erased]"}
+    assert listed(auditor, query("equal", "userId", jane.account_id))["total"] == 0

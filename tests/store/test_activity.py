@@ -4,9 +4,11 @@ import pytest
 
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.domain.security.events import AccessDenied, SignInRefused
-from accounts_es.eventstore import activity
+from accounts_es.eventstore import activities, activity
 from accounts_es.eventstore.append import Append
+from accounts_es.eventstore.listing import Condition, Filter, Operator
 from accounts_es.eventstore.log import EventLog
+from accounts_es.eventstore.pages import Sql, condition
 from accounts_es.http.models import TOPICS
 from tests.support.examples import accessed, label_added, label_removed, name_changed, session_created, signed_up
 from tests.support.metadata import metadata
@@ -68,3 +70,26 @@ async def test_what_it_reads_it_finds_along_indexes(log: EventLog) -> None:
     assert "using accounts_events_refused" in plan
     assert "using accounts_events_pkey" in plan
     assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize(
+    ("project", "asked", "index"),
+    [
+        ("default", activities.aimed_at_or_of([STREAM]), "accounts_events_refused"),
+        ("default", activities.by([STREAM]), "accounts_events_actor"),
+        ("default", Condition(activities.REQUEST, Operator.EQUAL, ("r",)), "accounts_events_request"),
+        ("another", None, "accounts_events_project"),
+    ],
+    ids=["user", "actor", "request", "a small project"],
+)
+async def test_what_is_asked_of_a_project_is_found_along_indexes(
+    log: EventLog, project: str, asked: Filter | None, index: str
+) -> None:
+    await log.reads.fetch("SELECT set_config('enable_seqscan', 'off', false)")
+    text, params = condition(asked) if asked is not None else Sql("true")
+    statement = f"""EXPLAIN SELECT notification_id FROM log.accounts_events WHERE project_id = %s AND {text}
+        ORDER BY notification_id DESC LIMIT 25"""
+    # Without a plan for all values: lists are planned for what was asked.
+    await log.reads.fetch("SELECT set_config('plan_cache_mode', 'force_custom_plan', false)")
+    plan = "\n".join(line for (line,) in await log.reads.fetch(statement, (project, *params)))
+    assert index in plan

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Annotated, Final
 
 from accounts_es.domain.errors import AuditCheckpointNotFound, AuditEventNotFound, GeneralArgumentInvalid
+from accounts_es.domain.security.events import AuditRead
 from accounts_es.eventstore.ledger import merkle
 from accounts_es.eventstore.ledger.entry import COLUMNS, entry
 from accounts_es.eventstore.ledger.note import Checkpoint, read, verifier_key
@@ -50,6 +51,7 @@ async def get_checkpoint(ctx: Context) -> models.AuditCheckpoint:
     id="audit.getProof",
     scope="audit.read",
     returns=models.AuditProof,
+    emits=(AuditRead,),
     raises=(AuditCheckpointNotFound, AuditEventNotFound),
 )
 async def get_proof(ctx: Context, *, event: Annotated[int, Number(1, MOST)]) -> models.AuditProof:
@@ -63,6 +65,7 @@ async def get_proof(ctx: Context, *, event: Annotated[int, Number(1, MOST)]) -> 
     if index >= signed.size:
         raise AuditCheckpointNotFound("No checkpoint covers this event yet. Please try again shortly.")
     tiles = await _tiles(ctx, index, signed.size)
+    await ctx.note_audit_read(AuditRead(count=1, about=rows[0][1]))
     return {
         "event": entry(rows[0]),
         "index": index,
