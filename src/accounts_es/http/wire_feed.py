@@ -1,5 +1,6 @@
 """The log as it is told to other systems: page by page, in whole groups, with payloads as of each event."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from accounts_es.eventstore import erased_ids
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.mapper import decode
-from accounts_es.eventstore.moments import Moments
+from accounts_es.eventstore.moments import AT_ONCE, Moments
 from accounts_es.eventstore.positions import head
 from accounts_es.http.wire_events import TOPICS, Group, WireEvent, told_together, wire_events
 from accounts_es.http.wire_payloads import Gone, Teller
@@ -94,6 +95,8 @@ class WireFeed:
         self._log = log
         self._master = master
         self._teller = Teller(log, moments)
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        """Who waits for a moment waits here: the queue of connections is short."""
         self._payloads: OrderedDict[int, JSONObject | None] = OrderedDict()
 
     async def page(self, project: str, after: int) -> Page:
@@ -115,14 +118,17 @@ class WireFeed:
     async def payload(self, event: WireEvent) -> JSONObject | None:
         """The response model as of then; nothing of somebody who was erased meanwhile."""
         position = event.recorded.position
-        if position not in self._payloads:
+        async with self._turns:
+            if position in self._payloads:
+                return self._payloads[position]
             try:
-                self._payloads[position] = await self._teller.payload(event)
+                payload = await self._teller.payload(event)
             except Gone:
-                self._payloads[position] = None
+                payload = None
+            self._payloads[position] = payload
             if len(self._payloads) > _KEPT:
                 self._payloads.popitem(last=False)
-        return self._payloads.get(position)
+            return payload
 
     async def caused_by(self, event: WireEvent) -> str:
         """The id of the account that did it, if an account did and is still there."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project import Webhook
 from accounts_es.reactors.webhooks.progress import Progress, Superseded
 from accounts_es.reactors.webhooks.request import Outgoing, outgoing
@@ -99,7 +100,11 @@ class Endpoint:
             while not self._stopping.is_set():
                 self._look.clear()
                 page = await self._means.source.page(self.row.project_id, self._read)
-                groups = [_Group(each.stream, each.end, await self._ready(each.notices)) for each in page.told]
+                said = await asyncio.gather(*(self._said(each.notices) for each in page.told))
+                groups = [
+                    _Group(each.stream, each.end, await self._ready(ours))
+                    for each, ours in zip(page.told, said, strict=True)
+                ]
                 for group in groups:
                     group.last = group.left[-1].position if group.left else 0
                     group.taken = not group.left or group.end in self._beyond
@@ -112,15 +117,10 @@ class Endpoint:
                 if page.is_last:
                     await self._rest()
 
-    async def _ready(self, notices: Sequence[Notice]) -> list[Outgoing]:
-        """The deliveries of what this webhook wants to hear, each knowing the one before it."""
+    async def _ready(self, said: Sequence[tuple[Notice, JSONObject]]) -> list[Outgoing]:
+        """The deliveries, each knowing the one before it."""
         ready: list[Outgoing] = []
-        for notice in notices:
-            if self._wanted.isdisjoint(notice.names):
-                continue
-            payload = await notice.payload()
-            if payload is None:
-                continue
+        for notice, payload in said:
             made = outgoing(
                 self._webhook,
                 self.row.project_id,
@@ -133,6 +133,12 @@ class Endpoint:
             self._chained = made.position
             ready.append(made)
         return ready
+
+    async def _said(self, notices: Sequence[Notice]) -> list[tuple[Notice, JSONObject]]:
+        """What of it this webhook wants to hear, unless it was erased."""
+        wanted = [each for each in notices if not self._wanted.isdisjoint(each.names)]
+        payloads = await asyncio.gather(*(each.payload() for each in wanted))
+        return [(each, payload) for each, payload in zip(wanted, payloads, strict=True) if payload is not None]
 
     async def _tell(self, groups: list[_Group]) -> bool:
         """Whether all of it was taken, after a pause if it was not."""

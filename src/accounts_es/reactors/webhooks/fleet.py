@@ -174,8 +174,12 @@ class Webhooks:
     async def _run(self, endpoint: Endpoint) -> None:
         try:
             await endpoint.run()
-        except Exception:
-            log.exception("webhook failed", extra={"project": endpoint.row.project_id, "row": endpoint.row.webhook_id})
+        except Exception as error:
+            facts = {"project": endpoint.row.project_id, "row": endpoint.row.webhook_id}
+            if isinstance(error, _LOST):
+                log.warning("webhook waits for the database", extra={**facts, "error": type(error).__name__})
+            else:
+                log.exception("webhook failed", extra=facts)
             # It is begun again after a while, unless somebody changes it before.
             await endpoint.idle(_AGAIN)
         self._look.set()
