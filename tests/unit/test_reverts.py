@@ -1,23 +1,22 @@
 """What undoing facts comes to: given these facts, when some of them are undone, then these facts (or why not)."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from accounts_es.domain.account import events as a
 from accounts_es.domain.catalog import EVENTS, REVERTS
-from accounts_es.domain.event import Event, Recorded
+from accounts_es.domain.event import Event
 from accounts_es.domain.project import Grant
 from accounts_es.domain.project import events as p
 from accounts_es.domain.project.reverts import within
 from accounts_es.domain.resource import events as r
-from accounts_es.domain.reverts import Permitted, Plan, anybody, plan
+from accounts_es.domain.reverts import Plan
 from accounts_es.domain.team import events as t
 from tests.support.examples import EXAMPLE_OF
-from tests.support.metadata import NOON, metadata
+from tests.support.metadata import NOON
+from tests.support.reverting import after, history, state, undo
 
 SIGNED_UP = a.SignedUp(account_id="walter", email="walter@example.org", name="Walter")
 MADE = p.ProjectCreated(project_id="default", name="Default")
@@ -26,55 +25,12 @@ NOTE = r.ResourceProtected(resource_type="notes", resource_id="note", permission
 ALIVE = {"account": SIGNED_UP, "project": MADE, "team": TEAM, "resource": NOTE}
 
 
-def history(*facts: Event, requests: Sequence[str] = ()) -> list[Recorded[Any]]:
-    """Facts of one stream: the nth is at position n * 10, n seconds after noon, of request n unless said otherwise."""
-    category = facts[0].topic.partition(".")[0]
-    return [
-        Recorded(
-            f"{category}-1",
-            nth,
-            fact,
-            metadata(at=NOON + timedelta(seconds=nth), request_id=requests[nth - 1] if requests else f"r{nth}"),
-            nth * 10,
-        )
-        for nth, fact in enumerate(facts, start=1)
-    ]
-
-
-def undo(facts: Sequence[Recorded[Any]], *which: int, permitted: Permitted = anybody) -> Plan:
-    """The plan of undoing the facts with these numbers, the first being 1."""
-    reverts = REVERTS[facts[0].stream.partition("-")[0]]
-    return plan(reverts, facts, {nth * 10 for nth in which}, permitted=permitted)
-
-
 def facts_of(planned: Plan) -> list[Event]:
     return [event for each in planned.compensations for event in each.events]
 
 
 def said(planned: Plan) -> list[tuple[str, str]]:
     return [(each.outcome, each.reason) for each in planned.items]
-
-
-def after(facts: Sequence[Recorded[Any]], planned: Plan, request: str = "undo") -> list[Recorded[Any]]:
-    """The history with what was undone, as it would be stored."""
-    more = [
-        Recorded(
-            facts[0].stream,
-            len(facts) + nth,
-            event,
-            metadata(at=NOON + timedelta(hours=1), request_id=request, causation_id=str(cause)),
-            (len(facts) + nth) * 10,
-        )
-        for nth, (cause, event) in enumerate(
-            ((each.cause, event) for each in planned.compensations for event in each.events), start=1
-        )
-    ]
-    return [*facts, *more]
-
-
-def state(facts: Iterable[Recorded[Any]]) -> Any:
-    facts = list(facts)
-    return REVERTS[facts[0].stream.partition("-")[0]].decider.fold(facts)
 
 
 # The catalogue --------------------------------------------------------------------------------------------------------

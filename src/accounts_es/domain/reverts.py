@@ -184,7 +184,7 @@ class _Planning(Generic[S, E]):
             event = self.history[nth].event
             if self.reverts.field_of(event) is None:
                 self._say(nth, None, "impossible", self.reverts.never[type(event)])
-            elif any(each.erased for each in self.history):
+            elif any(each.erased or each.event.erases for each in self.history):
                 self._say(nth, None, "impossible", "what was personal is erased for good")
         chosen -= set(self.items)
         state = self._whole(self.states[-1], chosen)
