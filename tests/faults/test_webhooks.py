@@ -247,7 +247,7 @@ async def test_a_copy_that_is_killed_slowed_and_told_twice_is_the_server_s_in_th
         assert receiver.known["gaps"] == []
         middle = seen(operator, webhook)["position"] - 40
         before = receiver.known["duplicates"]
-        assert f"position {middle}" in rewound(server, database, webhook, middle)
+        assert f"position {middle}" in asked(server, database, "rewind", webhook, "--to", str(middle))
         life.go_on(3)
         eventually(lambda: receiver.known["duplicates"] >= before + 10 and same(receiver, operator))
         assert receiver.known["gaps"] == []
@@ -258,9 +258,9 @@ async def test_a_copy_that_is_killed_slowed_and_told_twice_is_the_server_s_in_th
             assert secret not in server.logged, "T22"
 
 
-def rewound(server: Server, database: str, webhook: str, to: int) -> str:
+def asked(server: Server, database: str, *words: str) -> str:
     """What the command line says."""
-    command = [COMMAND, "webhooks", "rewind", webhook, "--to", str(to), "--data", str(server.data)]
+    command = [COMMAND, "webhooks", *words, "--data", str(server.data)]
     settings = environment(ACCOUNTS_DATABASE_URL=database, **keys())
     return subprocess.run(command, env=settings, capture_output=True, text=True, check=True).stdout
 
@@ -360,6 +360,8 @@ async def test_one_that_fails_too_often_is_disabled_and_goes_on_where_it_stopped
         Life(operator).go_on(10)
         disabled = eventually(lambda: not (now := seen(operator, webhook))["enabled"] and now)
         assert disabled["attempts"] == 3
+        listed = asked(server, database, "list").split("\t")
+        assert (listed[0], listed[2], listed[4:]) == (webhook, "disabled", ["3 failed", "503\n"])
         with server.owner() as owner:
             topics = owner.execute(
                 "SELECT topic, actor FROM log.accounts_events WHERE topic = 'project.webhook_disabled'"
