@@ -1,6 +1,7 @@
 """The commands an operator types, as processes of their own."""
 
 import base64
+import csv
 import json
 import signal
 import socket
@@ -241,6 +242,19 @@ def test_audit_takes_the_queries_of_the_sdks(server: Server) -> None:
     assert "filters alone" in limit.stderr
     assert "Attribute not found" in found('{"method":"equal","attribute":"userId","values":["jane"]}').stderr
     assert "fulltext" in found('{"method":"search","attribute":"event","values":["jane"]}').stderr
+
+
+def test_audit_goes_on_behind_a_position_as_csv_too(server: Server) -> None:
+    whole = script(server, "audit", "--csv").stdout
+    lines = whole.splitlines(keepends=True)
+    (last,) = csv.reader([lines[2]])
+    rest = script(server, "audit", "--csv", "--after", last[0]).stdout
+    assert "".join(lines[:3]) + rest == whole
+    behind = [
+        json.loads(line)["position"]
+        for line in script(server, "audit", "--json", "--after", last[0]).stdout.splitlines()
+    ]
+    assert behind == [int(row[0]) for row in csv.reader(rest.splitlines())]
 
 
 def test_an_export_takes_no_conditions_and_no_other_file(server: Server, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from accounts_es.cli.export import write_export
 from accounts_es.domain.errors import GeneralQueryInvalid
 from accounts_es.domain.event import NewerShape
 from accounts_es.eventstore.audit import Wanted, find_stream, plain, records, state_at
-from accounts_es.eventstore.audit_record import Record, harmless, harmless_json
+from accounts_es.eventstore.audit_record import CSV_HEADER, Record, harmless, harmless_json
 from accounts_es.eventstore.connection import Conn, connect_sync
 from accounts_es.eventstore.keys import SealBroken, WrongMasterKey
 from accounts_es.eventstore.listing import Asked, Filter
@@ -55,13 +55,15 @@ def audit(
     export: Annotated[
         Path | None, typer.Option(help="Write all events with their stored bytes here, or go on where it ends.")
     ] = None,
+    after: Annotated[int, typer.Option(min=0, help="Only what stands behind this position: goes on with a file.")] = 0,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Lines of CSV, safe to open with a spreadsheet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     redact: Annotated[bool, typer.Option("--redact", help="Hide personal values.")] = False,
     data: Data = DATA,
     database_url: Url = None,
 ) -> None:
     """Show who did what, in the order it happened."""
-    wanted = Wanted(None, project, actor, request, time_of(since), time_of(until), event, _filters(query))
+    wanted = Wanted(None, project, actor, request, time_of(since), time_of(until), event, _filters(query), after)
     try:
         with open_tool(data, database_url) as tool, connect_sync(tool.conninfo, as_app=False) as connection:
             # The log may be long and the reader of its output slow.
@@ -77,7 +79,11 @@ def audit(
                 _print_state(connection, tool, stream, at, redact=redact)
             else:
                 asked = replace(wanted, stream=stream)
-                _print(records(connection, tool.master, asked, redact=redact), as_json=as_json)
+                found = records(connection, tool.master, asked, redact=redact)
+                if as_csv:
+                    _print_csv(found, header=not after)
+                else:
+                    _print(found, as_json=as_json)
     except WrongMasterKey as error:
         raise Trouble(str(error)) from None
     except GeneralQueryInvalid as refused:
@@ -140,6 +146,14 @@ def _print_state(connection: Conn, tool: Tool, stream: str | None, at: str, *, r
     except (NewerShape, UnknownTopic, SealBroken, ValidationError) as error:
         raise Trouble(f"the state cannot be made: {str(error) or 'an event does not open with its key'}") from None
     print(harmless_json({"stream": stream, "version": version, "state": plain(state)}, indent=2))
+
+
+def _print_csv(found: Iterator[Record], *, header: bool) -> None:
+    if header:
+        sys.stdout.write(CSV_HEADER)
+    for record in found:
+        sys.stdout.write(record.csv())
+    sys.stdout.flush()
 
 
 def _print(found: Iterator[Record], *, as_json: bool) -> None:

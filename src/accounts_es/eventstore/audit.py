@@ -43,6 +43,8 @@ class Wanted:
     event: str | None = None
     """The name of the event, such as ``SignedUp``, or its topic."""
     filters: tuple[Filter, ...] = ()
+    after: int = 0
+    """Only what stands behind this position of the log."""
     positions: tuple[int, ...] = ()
     """These events of the log and no others; none: wherever they stand."""
 
@@ -54,6 +56,7 @@ def records(connection: Conn, master: MasterKey | None, wanted: Wanted, *, redac
     statement = f"""SELECT {activities.COLUMNS} FROM log.accounts_events
         WHERE notification_id > %s AND {where} ORDER BY notification_id LIMIT %s""".encode()
     position = _position_before(connection, wanted.since - _CLOCKS) if wanted.since is not None else 0
+    position = max(position, wanted.after)
     while True:
         rows = connection.cursor(binary=True).execute(statement, (position, *params, _BATCH)).fetchall()
         yield from answered(connection, opening.records([EventRow._make(row) for row in rows]))
