@@ -7,6 +7,7 @@ from typing import LiteralString, NamedTuple
 from accounts_es.domain.account import events
 from accounts_es.domain.errors import UserSessionNotFound
 from accounts_es.domain.event import Recorded
+from accounts_es.domain.project.events import DetailsForgotten
 from accounts_es.eventstore.projection import Projection, Tx
 from accounts_es.eventstore.reads import Lookup, Reads, columns
 
@@ -148,6 +149,17 @@ def account_deleted(tx: Tx, recorded: Recorded[events.AccountDeleted]) -> None:
         "DELETE FROM sessions_v2 WHERE stream = %s AND version < %s",
         (recorded.stream, recorded.stream_version),
     )
+
+
+@projection.on(DetailsForgotten)
+def details_forgotten(tx: Tx, recorded: Recorded[DetailsForgotten]) -> None:
+    """Where sessions came from is not known for longer than it is of the events."""
+    if recorded.event.kind == "origins":
+        tx.execute(
+            """UPDATE sessions_v2 SET ip = '', user_agent = ''
+               WHERE project_id = %s AND created_at < %s::timestamptz AND (ip, user_agent) <> ('', '')""",
+            (recorded.meta.project, f"{recorded.event.before} 00:00:00+00"),
+        )
 
 
 # Queries --------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,10 @@ def _has_platform(kind: str, field_name: str) -> Prepare:
     return prepare
 
 
+def _keeps_all(world: World, _person: Person, _call: "Call") -> None:
+    _settings(world, "PATCH", "/retention", deletedAccounts=0, refusals=0, origins=0)
+
+
 def _has_room(world: World, _person: Person, _call: "Call") -> None:
     for phone in _settings(world, "GET", "/mock-phones")["mockNumbers"]:
         _settings(world, "DELETE", f"/mock-phones/{phone['number']}")
@@ -106,6 +110,7 @@ def _has_webhook(world: World, _person: Person, call: "Call") -> None:
 
 
 PREPARED: Final[Mapping[str, Prepare]] = {
+    "project.updateRetention": _keeps_all,
     **dict.fromkeys(("project.getKey", "project.updateKey", "project.deleteKey"), _has_key),
     **{
         f"project.update{kind.capitalize()}Platform": _has_platform(kind, name)

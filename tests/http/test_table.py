@@ -197,6 +197,8 @@ OURS = {
     "users.getHistoryDiff",
     "users.listHistory",
     "webhooks.rewind",
+    "project.getRetention",
+    "project.updateRetention",
     "users.createErasure",
     "users.export",
     "users.getHold",

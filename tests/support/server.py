@@ -22,7 +22,7 @@ import psycopg
 from accounts_es.adapters.embedded_postgres import connection
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.keys import KeyRing, MasterKey
-from accounts_es.eventstore.mapper import decode
+from accounts_es.eventstore.mapper import decode, sealed_for
 from tests.support.wire import check
 
 COMMAND = str(Path(sys.executable).with_name("accounts-es"))
@@ -199,7 +199,7 @@ class Log:
                 WHERE {where} ORDER BY notification_id""",
             params,
         ).fetchall()
-        streams = list({row[0] for row in rows})
+        streams = list({subject for row in rows for subject in sealed_for(row[0], bytes(row[3]))})
         wrapped = self.connection.execute(
             "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)", (streams,)
         )

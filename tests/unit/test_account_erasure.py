@@ -55,3 +55,9 @@ def test_nobody_is_erased_twice_and_nobody_who_never_was(command, arguments) -> 
 
 def test_an_erased_account_does_nothing_more() -> None:
     account.given(signed_up, account_deleted, ERASED).when(commands.change_name, name="x").then_refused(UserNotFound)
+
+
+def test_whoever_comes_back_after_a_deletion_is_held_as_before() -> None:
+    story = account.given(signed_up, HELD, account_deleted, signed_up)
+    assert (story.state.exists, story.state.deleted, story.state.held) == (True, False, True)
+    story.when(commands.erase, reason="retention").then_refused(UserUnderLegalHold)

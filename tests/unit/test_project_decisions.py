@@ -1,6 +1,6 @@
 """What projects decide, command by command."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -312,6 +312,7 @@ def test_mail_is_tried_and_worded_only_with_smtp() -> None:
 
 
 PROJECT_COMMANDS = [
+    (project_commands.forget_details, {"kind": "origins", "before": date(2026, 1, 31)}),
     (project_commands.create_api_key, {"key_id": "k", "name": "n", "scopes": [], "secret_hash": "h"}),
     (project_commands.delete_api_key, {"key_id": "k"}),
     (project_commands.update_api_key, {"key_id": "k", "name": "n", "scopes": []}),

@@ -219,6 +219,7 @@ CASES: Final[list[Case]] = [
     (project.configure_provider, (MADE,), {"provider": "google", "enabled": True, "settings": {"client_secret": "s"}}),
     (project.adjust_provider, (MADE, GOOGLE), {"provider": "google", "enabled": False, "settings": {}}),
     (project.configure_smtp, (MADE, SMTP), {"changes": {"host": "other.example"}}),
+    (project.forget_details, (MADE,), {"kind": "origins", "before": NOON.date()}),
     (project.try_smtp, (MADE, SMTP), {"recipients": 1}),
     (
         project.change_email_template,
@@ -241,7 +242,15 @@ CASES: Final[list[Case]] = [
     (project.remove_webhook, (MADE, HOOK), {HOOK_ID: getattr(HOOK, HOOK_ID)}),
 ]
 
-STAYS: Final = {"remove_identity", "remove_webhook", "erase", "create_project", "place_hold", "lift_hold"}
+STAYS: Final = {
+    "remove_identity",
+    "remove_webhook",
+    "erase",
+    "create_project",
+    "place_hold",
+    "lift_hold",
+    "forget_details",
+}
 """Commands whose changes do not go back."""
 ONCE: Final = {"link_identity", "come_from_provider", "begin_with_provider", "add_webhook"}
 """Commands whose changes go back, and do not come again."""

@@ -12,12 +12,15 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Annotated, Final
 
+import psycopg
 import typer
 
 from accounts_es import logs
 from accounts_es.adapters.key_files import load_key
+from accounts_es.application import Application
 from accounts_es.cli.console import Trouble, read_settings
 from accounts_es.cli.database import open_tool
+from accounts_es.erasures import Erasures
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.moments import Moments
@@ -26,11 +29,13 @@ from accounts_es.reactors.kept_tables import keep_up
 from accounts_es.reactors.ledger import Ledger
 from accounts_es.reactors.outbox import Outbox
 from accounts_es.reactors.projects import projects
+from accounts_es.reactors.retention import Retention
 from accounts_es.reactors.transports import transports
 from accounts_es.reactors.webhooks import Webhooks
 from accounts_es.reactors.webhooks.fleet import OpenSource
 from accounts_es.reactors.webhooks.source import Source
 from accounts_es.settings import Settings
+from projections import ALL
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +87,9 @@ async def _deliver(settings: Settings, conninfo: str, master: MasterKey) -> None
     if ledger_key is not None:
         ledger = Ledger(conninfo, ledger_key, sinks(settings), settings.checkpoint_seconds)
         working.append(asyncio.create_task(ledger.run()))
+        working.append(asyncio.create_task(_retain(settings, conninfo, master, ledger_key)))
     else:
-        log.warning("there is no ledger key: the log is not signed here")
+        log.warning("there is no ledger key: the log is not signed here, and nobody is erased by retention")
     loop = asyncio.get_running_loop()
     parent = multiprocessing.parent_process()
 
@@ -117,6 +123,23 @@ def _as_told(master: MasterKey) -> OpenSource:
         return WireFeed(event_log, moments, master)
 
     return opened
+
+
+async def _retain(settings: Settings, conninfo: str, master: MasterKey, ledger_key: bytes) -> None:
+    while True:
+        event_log = EventLog(conninfo, master, ALL)
+        try:
+            await event_log.start()
+            break
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            log.warning("retention waits for the database", extra={"error": type(error).__name__})
+            await event_log.stop()
+            await asyncio.sleep(_WATCH_SECONDS)
+    try:
+        app = Application(event_log)
+        await Retention(app, Erasures(app, ledger_key, settings.certificates), conninfo).run()
+    finally:
+        await event_log.stop()
 
 
 @contextmanager

@@ -37,8 +37,12 @@ class Event(BaseModel):
     topic: ClassVar[str]
     version: ClassVar[int] = 1
     upcasters: ClassVar[Mapping[int, Upcaster]] = {}
+    whose: ClassVar[str] = ""
+    """The field that names whom the personal values speak of, where that is not whom the stream is of."""
+    destroys: ClassVar[bool] = False
+    """Whether keys are destroyed in the transaction of the event (``log.erase`` knows which)."""
     erases: ClassVar[bool] = False
-    """Whether the stream's key is destroyed in the transaction of the event."""
+    """Whether the stream's own is among them, so that nothing can follow."""
 
     def __init_subclass__(cls, *, topic: str = "", version: int = 1, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

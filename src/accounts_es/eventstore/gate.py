@@ -11,7 +11,7 @@ from accounts_es.eventstore.batch import Batches
 from accounts_es.eventstore.compare import LIVE, Difference, first_difference, model_hash, state_hash
 from accounts_es.eventstore.connection import Conn
 from accounts_es.eventstore.keys import KeyRing, MasterKey
-from accounts_es.eventstore.mapper import decode
+from accounts_es.eventstore.mapper import decode, sealed_for
 from accounts_es.eventstore.parking import Parked, parked
 from accounts_es.eventstore.projection import Projection, Statements
 
@@ -168,11 +168,12 @@ class Gate:
     def _last_change(self, projection: Projection, difference: Difference, position: int) -> int | None:
         """The version of the event that last changed what differs, in tables of which only its stream knows."""
         keys = KeyRing(self._master)
+        rows = self._connection.cursor(binary=True).execute(_STREAM, (difference.stream, position, _PROBED)).fetchall()
+        needed = {subject for row in rows for subject in sealed_for(difference.stream, bytes(row[3]))}
         wrapped = self._connection.execute(
-            "SELECT subject, wrapped FROM log.subject_keys WHERE subject = %s", (difference.stream,)
+            "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)", (list(needed),)
         ).fetchall()
         keys.add({subject: bytes(each) for subject, each in wrapped})
-        rows = self._connection.cursor(binary=True).execute(_STREAM, (difference.stream, position, _PROBED)).fetchall()
         changed = sorted(difference.live or difference.rebuilt or {})
         found = before = None
         with self._connection.transaction(force_rollback=True):

@@ -115,6 +115,10 @@ class KeyRing:
         self._remember(subject, key)
         return wrapped
 
+    def fresh(self, subject: str) -> bytes:
+        """A new key that counts once it is stored, and only if nobody stored another: then it is to be read."""
+        return self._master.new_key(subject)[1]
+
     def forget(self, subject: str) -> None:
         """Drop a key from memory."""
         self._keys.pop(subject, None)

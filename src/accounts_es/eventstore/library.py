@@ -32,7 +32,7 @@ from accounts_es.domain.decider import Decider
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.append import APPEND_LOCK, Append, ClaimChange, parameters, refusal
 from accounts_es.eventstore.keys import KeyRing, MasterKey
-from accounts_es.eventstore.mapper import RecordedMapper, subjects
+from accounts_es.eventstore.mapper import RecordedMapper, owners, sealed_for, subjects
 from accounts_es.eventstore.projection import Handler, Projection, Statements, routes
 from accounts_es.eventstore.recorder import APPEND, ERASE
 
@@ -122,7 +122,8 @@ class LogEvents(EventStore[str]):
         events = tuple(cast("Recorded[Event]", event) for event in domain_events)
         claims: list[ClaimChange] = []
         new_keys: list[tuple[str, bytes]] = []
-        self._log.load_keys(event.stream for event in events)
+        # Keys of days are begun by the server; without one, where something came from goes with the stream's key.
+        self._log.load_keys(subject for event in events for subject in (event.stream, *owners(event).named))
         try:
             for stream in dict.fromkeys(event.stream for event in events):
                 mine = [event for event in events if event.stream == stream]
@@ -165,13 +166,17 @@ class LogRecorder(PostgresApplicationRecorder):
     def select_events(self, originator_id: Any, **kwargs: Any) -> Sequence[StoredEvent]:
         """The stored events of a stream, and the key they are sealed with."""
         events: Sequence[StoredEvent] = super().select_events(originator_id, **kwargs)
-        self.load_keys(str(event.originator_id) for event in events)
+        self.load_keys(
+            subject for event in events for subject in sealed_for(str(event.originator_id), bytes(event.state))
+        )
         return events
 
     def select_notifications(self, *args: Any, **kwargs: Any) -> Sequence[Notification]:
         """Stored events in the order of the log, and the keys they are sealed with."""
         notifications: Sequence[Notification] = super().select_notifications(*args, **kwargs)
-        self.load_keys(str(each.originator_id) for each in notifications)
+        self.load_keys(
+            subject for each in notifications for subject in sealed_for(str(each.originator_id), bytes(each.state))
+        )
         return notifications
 
     def insert_events(
@@ -206,7 +211,7 @@ class LogRecorder(PostgresApplicationRecorder):
             for event, position in zip(append.events, positions, strict=True):
                 for handler in self._handlers.get(type(event.event), ()):
                     handler(statements, replace(event, position=position))
-                if event.event.erases:
+                if event.event.destroys:
                     statements.append((ERASE, (event.stream,)))
             for sql, params in statements:
                 cursor.execute(sql.encode(), params)

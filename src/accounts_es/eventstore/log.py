@@ -11,7 +11,7 @@ from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.append import Append, StreamErased
 from accounts_es.eventstore.keys import KeyRing, MasterKey
-from accounts_es.eventstore.mapper import decode, subjects
+from accounts_es.eventstore.mapper import DAY, decode, owners, sealed_for, subjects
 from accounts_es.eventstore.projection import Projection
 from accounts_es.eventstore.reader import DataLoader, ReadsClosed
 from accounts_es.eventstore.recorder import Recorder
@@ -23,6 +23,7 @@ _STREAM_UNTIL = """SELECT originator_version, topic, state, notification_id FROM
 _KEYS = "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)"
 
 
+_BEGIN_DAY = "INSERT INTO log.subject_keys (subject, wrapped) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING 1"
 _ERASED = "SELECT number, stream FROM log.erasures WHERE number > %s ORDER BY number"
 _NEWEST_ERASED = "SELECT coalesce(max(number), 0) FROM log.erasures"
 FORGETTING = 1.0
@@ -76,7 +77,7 @@ class EventLog:
 
     async def decode(self, rows: Sequence[tuple[Any, ...]]) -> list[Recorded[Event]]:
         """Rows of any streams: stream, version, topic, state, position."""
-        unknown = subjects((row[0] for row in rows), self.keys)
+        unknown = subjects((subject for row in rows for subject in sealed_for(row[0], row[3])), self.keys)
         if unknown:
             await self._load_keys(unknown)
         return [
@@ -86,13 +87,25 @@ class EventLog:
 
     async def append(self, append: Append) -> tuple[Recorded[Event], ...]:
         """See `Recorder.append`."""
-        unknown = subjects((recorded.stream for recorded in append.events), self.keys)
+        unknown = subjects(
+            (subject for each in append.events for subject in (each.stream, *owners(each).named)), self.keys
+        )
         if unknown:
             await self._load_keys(unknown)
-            missing = [stream for stream in unknown if self.keys.get(stream) is None]
-            if missing and await self.reads.fetch("SELECT 1 FROM log.erasures WHERE stream = ANY(%s)", (missing,)):
+            missing = [subject for subject in unknown if self.keys.get(subject) is None]
+            days = [subject for subject in missing if subject.startswith(DAY)]
+            if days:
+                await self._begin_days(days)
+            streams = [each.stream for each in append.events if each.stream in missing]
+            if streams and await self.reads.fetch("SELECT 1 FROM log.erasures WHERE stream = ANY(%s)", (streams,)):
                 raise StreamErased
         return await self.recorder.append(append)
+
+    async def _begin_days(self, days: list[str]) -> None:
+        """Keys for days that have begun; another process may be first."""
+        for day in days:
+            await self.reads.fetch(_BEGIN_DAY, (day, self.keys.fresh(day)))
+        await self._load_keys(days)
 
     def forget(self, stream: str) -> None:
         """Nothing of an erased stream stays in the memory of this process."""

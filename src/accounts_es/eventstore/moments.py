@@ -18,7 +18,7 @@ from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.connection import AsyncConn, prepare
 from accounts_es.eventstore.keys import KeyRing, MasterKey
-from accounts_es.eventstore.mapper import UnknownTopic, decode, subjects
+from accounts_es.eventstore.mapper import UnknownTopic, decode, sealed_for, subjects
 from accounts_es.eventstore.projection import Projection, Statements
 from accounts_es.eventstore.reads import K, Lookup, R, Reads
 
@@ -164,7 +164,7 @@ class Moments:
 
     async def _decoded(self, connection: AsyncConn, rows: Rows) -> list[Recorded[Event]]:
         keys = KeyRing(self._master)
-        unknown = subjects((row[0] for row in rows), keys)
+        unknown = subjects((subject for row in rows for subject in sealed_for(row[0], bytes(row[3]))), keys)
         if unknown:
             found = await (await connection.execute(_KEYS, (unknown,))).fetchall()
             keys.add({subject: bytes(wrapped) for subject, wrapped in found})

@@ -4,7 +4,6 @@ Whatever asks is a generator of questions, each a statement and its parameters, 
 made of them: the tools answer it from their connection, the server from its own.
 """
 
-import base64
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,8 +15,8 @@ from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.domain.event import personal_fields
 from accounts_es.eventstore.activities import EventRow
 from accounts_es.eventstore.audit_record import BROKEN, ERASED, REDACTED, SEALED, Record, without_hashes
-from accounts_es.eventstore.keys import KeyRing, SealBroken, unseal
-from accounts_es.eventstore.mapper import subjects
+from accounts_es.eventstore.keys import KeyRing, SealBroken
+from accounts_es.eventstore.mapper import opened, sealed_for, subjects
 from accounts_es.eventstore.reads import Reads
 
 A = TypeVar("A")
@@ -53,7 +52,8 @@ class Opening:
         about = {stream_about(row, stored) for row, stored in parsed}
         actors = {stream for _, stored in parsed for stream in acting(stored["meta"]["actor"])}
         named = {stream for stream in about | actors if stream.partition("-")[0] in _IDS}
-        known = yield from load_keys(self._keys, named | {row.stream for row in rows})
+        sealing = {subject for row in rows for subject in sealed_for(row.stream, bytes(row.state))}
+        known = yield from load_keys(self._keys, named | sealing)
         yield from self._load_ids(named & known)
         return [self._record(row, stored, known) for row, stored in parsed]
 
@@ -75,11 +75,12 @@ class Opening:
         position, stream, version, topic, _ = row
         event_type = BY_TOPIC.get(topic)
         meta: dict[str, str] = stored["meta"]
-        personal = unsealed(stream, version, stored, self._keys if stream in known else None)
+        there = {stream, stored.get("keys", {}).get("data", stream)} <= known
+        personal = unsealed(stream, version, stored, self._keys if there else None)
         data: dict[str, Any] = dict(stored["data"])
         ip = user_agent = None
         if isinstance(personal, str):
-            if stream not in known:
+            if not there:
                 mark = ERASED
             elif self._keys is not None:
                 mark = BROKEN
@@ -93,6 +94,8 @@ class Opening:
                 REDACTED if self._redact and personal.get(name) is not None else personal.get(name)
                 for name in ("ip", "user_agent")
             )
+            if personal.get("origin_gone"):
+                ip = user_agent = ERASED
         return Record(
             position=position,
             time=datetime.fromisoformat(meta["at"]).astimezone(UTC).isoformat(timespec="microseconds"),
@@ -110,7 +113,7 @@ class Opening:
             causation=meta.get("causation"),
             ip=ip,
             user_agent=user_agent,
-            erased="sealed" in stored and stream not in known,
+            erased="sealed" in stored and not there,
             about=stream_about(row, stored),
             data=cast("dict[str, Any]", without_hashes(data)),
         )
@@ -131,17 +134,17 @@ def acting(actor: str) -> tuple[str, ...]:
 
 def unsealed(stream: str, version: int, stored: Mapping[str, Any], keys: KeyRing | None) -> dict[str, Any] | str:
     """The personal part of a stored event, or why it cannot be read."""
-    if "sealed" not in stored:
+    if "sealed" not in stored and "origin" not in stored:
         return {}
-    key = keys.get(stream) if keys is not None else None
-    if key is None:
+    if keys is None:
         return SEALED
     try:
-        return cast(
-            "dict[str, Any]", from_json(unseal(key, base64.b64decode(stored["sealed"]), f"{stream}:{version}".encode()))
-        )
+        found = opened(stream, version, stored, keys)
     except (SealBroken, ValueError):
         return BROKEN
+    if found.data is None:
+        return SEALED
+    return {"data": found.data, "ip": found.ip, "user_agent": found.user_agent, "origin_gone": found.origin_gone}
 
 
 def load_keys(keys: KeyRing | None, streams: set[str]) -> Asking[set[str]]:

@@ -215,7 +215,7 @@ class Recorder:
                 statements = Statements()
                 for handler in self._handlers.get(type(recorded.event), ()):
                     handler(statements, recorded)
-                if recorded.event.erases:
+                if recorded.event.destroys:
                     statements.append((ERASE, (recorded.stream,)))
                 rounds.add(recorded.stream, statements)
             for row in group[number].outbox:

@@ -12,14 +12,14 @@ from accounts_es.domain.event import Event, NewerShape, Recorded
 from accounts_es.eventstore.batch import Batches, BatchFailed
 from accounts_es.eventstore.connection import Conn, connect_sync
 from accounts_es.eventstore.keys import KeyRing, MasterKey
-from accounts_es.eventstore.mapper import UnknownTopic, decode
+from accounts_es.eventstore.mapper import UnknownTopic, decode, sealed_for
 from accounts_es.eventstore.migrate import read_model_grants
 from accounts_es.eventstore.parking import Parked, Spot, park, parked, reason, unpark
 from accounts_es.eventstore.projection import Projection, Statements
 
 BATCH: Final = 2000
 """Events in one transaction."""
-_MOST: Final = 10_000
+_MOST: Final = 5_000
 """Fewer than the keys that are kept in memory: without its key an event would read as erased."""
 
 Progress = Callable[[int, int], None]
@@ -255,7 +255,7 @@ class Shadow:
 
     def _units(self, connection: Conn, rows: Sequence[Row], projections: Sequence[Projection]) -> list[_Unit]:
         wanted = [row for row in rows if self._is_wanted(row[3], row[0])]
-        self._load_keys(connection, {row[1] for row in wanted})
+        self._load_keys(connection, {subject for row in wanted for subject in sealed_for(row[1], bytes(row[4]))})
         return [unit for row in wanted for unit in self._meanings(row, projections)]
 
     def _meanings(self, row: Row, projections: Sequence[Projection]) -> Iterable[_Unit]:

@@ -21,7 +21,7 @@ from accounts_es.http.account import (
     verification,
 )
 from accounts_es.http.operation import Operation, operations_of
-from accounts_es.http.project import keys, mail, mock_phones, platforms, policies, projects, providers
+from accounts_es.http.project import keys, mail, mock_phones, platforms, policies, projects, providers, retention
 from accounts_es.http.teams import invitations, teams
 from accounts_es.http.teams import logs as team_logs
 from accounts_es.http.teams import memberships as team_memberships
@@ -80,6 +80,7 @@ MODULES: Final = (
     keys,
     platforms,
     policies,
+    retention,
     mock_phones,
     providers,
     mail,

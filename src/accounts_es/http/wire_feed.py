@@ -12,7 +12,7 @@ from accounts_es.domain.event import JSONObject
 from accounts_es.eventstore import erased_ids
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.log import EventLog
-from accounts_es.eventstore.mapper import decode
+from accounts_es.eventstore.mapper import decode, sealed_for
 from accounts_es.eventstore.moments import AT_ONCE, Moments
 from accounts_es.eventstore.positions import head
 from accounts_es.http.wire_events import TOPICS, Group, WireEvent, told_together, wire_events
@@ -155,9 +155,9 @@ class WireFeed:
 
     async def _decode(self, rows: Sequence[tuple[Any, ...]]) -> Group:
         keys = KeyRing(self._master)
-        streams = list({row[0] for row in rows})
-        if streams:
-            found = await self._log.reads.fetch(_KEYS, (streams,))
+        subjects = list({subject for row in rows for subject in sealed_for(row[0], bytes(row[3]))})
+        if subjects:
+            found = await self._log.reads.fetch(_KEYS, (subjects,))
             keys.add({subject: bytes(wrapped) for subject, wrapped in found})
         return tuple(
             decode(stream, version, topic, bytes(state), at, keys) for stream, version, topic, state, at in rows

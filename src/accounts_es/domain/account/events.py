@@ -330,6 +330,7 @@ class AccountErased(Event, topic="account.erased"):
     ``reason`` is one of ours: who asked is in the metadata.
     """
 
+    destroys: ClassVar[bool] = True
     erases: ClassVar[bool] = True
 
     reason: ErasureReason

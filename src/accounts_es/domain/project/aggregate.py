@@ -13,6 +13,7 @@ from accounts_es.domain.project.events import (
     ApiKeyUpdated,
     ApiKeyUsed,
     AuthMethodSwitched,
+    DetailsForgotten,
     EmailTemplateChanged,
     LabelsReplaced,
     MockPhoneAdded,
@@ -116,6 +117,8 @@ class Project:
     updated_at: datetime | None = None
     keys: Mapping[str, ApiKey] = field(default_factory=dict[str, ApiKey])
     platforms: Mapping[str, Platform] = field(default_factory=dict[str, Platform])
+    forgotten: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Kind of detail to the day before which it is gone."""
     policies: Policies = field(default_factory=Policies)
     methods_off: frozenset[str] = frozenset()
     services_off: frozenset[str] = frozenset()
@@ -184,6 +187,8 @@ def _evolve(project: Project, event: ProjectEvent, at: datetime) -> Project:
             return replace(project, platforms=_without(project.platforms, event.platform_id))
         case PolicyChanged():
             return replace(project, policies=project.policies.after(event.policy, event.settings))
+        case DetailsForgotten():
+            return replace(project, forgotten={**project.forgotten, event.kind: event.before})
         case AuthMethodSwitched():
             return replace(project, methods_off=_switched(project.methods_off, event.method, on=event.enabled))
         case ServiceSwitched():

@@ -13,6 +13,10 @@ WebhookFormat: TypeAlias = Literal["appwrite", "cloudevents-binary", "cloudevent
 """The payload alone, encoded as Appwrite does, or CloudEvents 1.0 in one of its two HTTP modes."""
 
 
+DetailKind: TypeAlias = Literal["origins", "refusals"]
+"""What is kept for a while only."""
+
+
 class ProjectCreated(Event, topic="project.created"):
     """A project came to be."""
 
@@ -250,6 +254,19 @@ class WebhookRemoved(Event, topic="project.webhook_removed"):
     webhook_id: str
 
 
+class DetailsForgotten(Event, topic="project.details_forgotten"):
+    """It was time: the keys are destroyed of what came before a day (YYYY-MM-DD).
+
+    ``origins``: IP addresses and user agents of all events; ``refusals``: what was typed, and from where, when somebody
+    was refused.
+    """
+
+    destroys: ClassVar[bool] = True
+
+    kind: DetailKind
+    before: str
+
+
 ProjectEvent: TypeAlias = (
     ProjectCreated
     | ProjectRenamed
@@ -262,6 +279,7 @@ ProjectEvent: TypeAlias = (
     | PlatformChanged
     | PlatformRemoved
     | PolicyChanged
+    | DetailsForgotten
     | AuthMethodSwitched
     | ServiceSwitched
     | ProtocolSwitched

@@ -235,6 +235,7 @@ PROJECT_REVERTS: Final[Reverts[Project, ProjectEvent]] = Reverts(
     never={
         events.ProjectCreated: "a project cannot end",
         events.ApiKeyUsed: "a trace of use changes nothing",
+        events.DetailsForgotten: "the keys are destroyed: nothing brings them back",
         events.SmtpTested: _WROTE,
         events.WebhookRewound: _WROTE,
         events.WebhookSecretRotated: "a secret does not come back: rotate it again",

@@ -1,12 +1,14 @@
 """The facts of security streams. Storage format: read `accounts_es.domain.event` before you change a line."""
 
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from accounts_es.domain.event import Event, Personal
 
 
 class SignInRefused(Event, topic="security.sign_in_refused"):
     """Somebody could not sign in. ``account`` is the stream aimed at, empty when there is none."""
+
+    whose: ClassVar[str] = "account"
 
     method: str
     reason: str

@@ -35,6 +35,7 @@ ACTIVITY_NAMES: Final[Mapping[type[Event], str]] = {
     project.ServiceSwitched: "project.update",
     project.ProtocolSwitched: "project.update",
     project.PolicyChanged: "policy.update",
+    project.DetailsForgotten: "project.forget",
     project.ProviderConfigured: "provider.update",
     project.SmtpConfigured: "smtp.update",
     project.SmtpTested: "smtp.test",

@@ -1,6 +1,7 @@
 """The rules and switches of a project."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Final
 
 from accounts_es.domain.errors import MockNumberAlreadyExists, MockNumberLimitExceeded, MockNumberNotFound
@@ -9,6 +10,8 @@ from accounts_es.domain.project.aggregate import Project, Provider
 from accounts_es.domain.project.commands.projects import ensure_exists
 from accounts_es.domain.project.events import (
     AuthMethodSwitched,
+    DetailKind,
+    DetailsForgotten,
     MockPhoneAdded,
     MockPhoneChanged,
     MockPhoneRemoved,
@@ -28,6 +31,13 @@ def change_policy(project: Project, *, policy: str, settings: JSONObject) -> Ite
     ensure_exists(project)
     if project.policies.after(policy, settings) != project.policies:
         yield PolicyChanged(policy=policy, settings=settings)
+
+
+def forget_details(project: Project, *, kind: DetailKind, before: date) -> Iterator[ProjectEvent]:
+    """Let nobody read what came before a day any more."""
+    ensure_exists(project)
+    if before.isoformat() > project.forgotten.get(kind, ""):
+        yield DetailsForgotten(kind=kind, before=before.isoformat())
 
 
 def switch_auth_method(project: Project, *, method: str, enabled: bool) -> Iterator[ProjectEvent]:

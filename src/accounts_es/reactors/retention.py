@@ -1,0 +1,109 @@
+"""What goes by itself: accounts some time after their deletion, details some time after they were recorded.
+
+Any number of processes may run this: every step is a decision that changes nothing when it was made before.
+"""
+
+import asyncio
+import logging
+import secrets
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from accounts_es.application import Application
+from accounts_es.domain.errors import UserErased, UserNotFound, UserUnderLegalHold
+from accounts_es.domain.event import Actor, Metadata
+from accounts_es.domain.project import PROJECT, commands
+from accounts_es.domain.project.events import DetailKind
+from accounts_es.erasures import Erasures
+from projections import people, projects
+from projections.projects import ProjectRow
+
+log = logging.getLogger(__name__)
+
+POLL: Final = 60.0
+"""Seconds between two looks."""
+_AT_ONCE: Final = 100
+_UNSWEPT: Final = "SELECT max(number) FROM log.erasures WHERE NOT swept"
+_SWEPT: Final = "UPDATE log.erasures SET swept = true WHERE number <= %s AND NOT swept RETURNING 1"
+_BESIDE: Final[tuple[LiteralString, ...]] = (
+    "subject_keys",
+    "claims",
+    "outbox",
+    "idempotency",
+    "accounts_snapshots",
+    "webhook_progress",
+)
+_READ: Final = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('read', 'read_next', 'read_old')"
+
+
+class Retention:
+    """Applies what projects decided about how long things are kept. ``conninfo`` is the owner's."""
+
+    def __init__(self, app: Application, erasures: Erasures, conninfo: str) -> None:
+        self._app = app
+        self._erasures = erasures
+        self._conninfo = conninfo
+
+    async def run(self, pause: float = POLL) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self.look(datetime.now(UTC))
+            except psycopg.Error as error:
+                log.warning("retention waits for the database", extra={"error": type(error).__name__})
+            except Exception:
+                log.exception("retention failed")
+            await asyncio.sleep(pause)
+
+    async def look(self, now: datetime) -> None:
+        """Do what is due, and finish what was begun: certificates, and rows that are dead but still in the files."""
+        await self._erasures.finish()
+        for project in await projects.list_projects(self._app.log.reads):
+            await self._apply(project, now)
+        await self._sweep()
+
+    async def _apply(self, project: ProjectRow, now: datetime) -> None:
+        kept = project.rules.policies.retention
+        if kept.deleted_accounts:
+            await self._erase(project, now, now - timedelta(days=kept.deleted_accounts))
+        details: tuple[tuple[DetailKind, int], ...] = (("origins", kept.origins), ("refusals", kept.refusals))
+        for kind, days in details:
+            if days:
+                before = (now - timedelta(days=days)).date()
+                meta = _meta(project, now)
+                await self._app.execute(
+                    meta, PROJECT, project.stream, commands.forget_details, kind=kind, before=before
+                )
+
+    async def _erase(self, project: ProjectRow, now: datetime, before: datetime) -> None:
+        while due := await people.list_deleted(self._app.log.reads, project.project_id, before, _AT_ONCE):
+            erased = 0
+            for each in due:
+                # Put under a hold, or erased by somebody else, just now.
+                with suppress(UserUnderLegalHold, UserErased, UserNotFound):
+                    await self._erasures.erase(_meta(project, now), each.stream, "retention")
+                    erased += 1
+            if len(due) < _AT_ONCE or not erased:
+                return
+
+    async def _sweep(self) -> None:
+        """Let the database give back the space of rows that erasures left behind."""
+        ((number,),) = await self._app.log.reads.fetch(_UNSWEPT)
+        if number is None:
+            return
+        async with await psycopg.AsyncConnection.connect(
+            self._conninfo, autocommit=True, application_name="accounts-es"
+        ) as owner:
+            read = await (await owner.execute(_READ)).fetchall()
+            for schema, table in (*(("log", table) for table in _BESIDE), *read):
+                await owner.execute(sql.SQL("VACUUM {}").format(sql.Identifier(schema, table)))
+        await self._app.log.reads.fetch(_SWEPT, (number,))
+
+
+def _meta(project: ProjectRow, now: datetime) -> Metadata:
+    actor = Actor(kind="system", id="retention")
+    return Metadata(now, project.project_id, actor, "retention", request := secrets.token_hex(10), request)
