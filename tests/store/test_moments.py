@@ -1,5 +1,6 @@
 """What a moment answers is what the live read models answered then."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
@@ -137,3 +138,35 @@ async def test_too_much_history_is_refused_and_harms_nobody(
             pass
     async with moments.at(seen[1][0], project="default") as reads:
         assert await told(reads) == seen[1][1]
+
+
+async def test_a_moment_that_failed_leaves_nothing_for_the_next(
+    application: Application, moments: Moments, database: str, meta: Meta
+) -> None:
+    seen = await history(application, meta, database)
+    for _ in range(3):
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            async with moments.at(seen[6][0], project="default") as reads:
+                await reads.fetch("SELECT 1/0")
+        with pytest.raises(RuntimeError):
+            async with moments.at(seen[6][0], project="default"):
+                raise RuntimeError
+    async with moments.at(2**62, project="other") as reads:
+        assert await accounts.find(reads, "default", "a1") is None
+        assert (await reads.fetch("SELECT count(*) FROM accounts_v2"))[0][0] == 0
+
+
+async def test_a_moment_given_up_leaves_nothing_for_the_next(
+    application: Application, moments: Moments, database: str, meta: Meta
+) -> None:
+    seen = await history(application, meta, database)
+
+    async def linger() -> None:
+        async with moments.at(seen[-1][0], project="default") as reads:
+            await reads.fetch("SELECT pg_sleep(30)")
+
+    for patience in (0.001, 0.01, 0.03, 0.1, 0.2):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(linger(), patience)
+        async with moments.at(0, project="default") as reads:
+            assert await told(reads) == seen[0][1]

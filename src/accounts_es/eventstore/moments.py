@@ -7,10 +7,11 @@ what the live read model answered then, by the same code; and a person who was e
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+import psycopg
 from psycopg import AsyncCursor, sql
 from psycopg_pool import AsyncConnectionPool
 
@@ -26,14 +27,14 @@ AT_ONCE: Final = 2
 """Moments of one process: more would only take the processor from everybody else."""
 MOST_EVENTS: Final = 200_000
 """In one moment; a project's whole history beyond that is a rebuild, not a read."""
-_BATCH: Final = 1000
+_BATCH: Final = 200
 _STEPS: Final = 100
 """Events whose answers are in memory together, and after which others get their turn."""
 _PATIENCE: Final = 10.0
 _WAITING: Final = 100
 _IDLE: Final = 60.0
 _WASTE: Final = 5_000
-"""Events whose rolled back rows a connection carries along before it is emptied."""
+"""Events whose deleted rows a connection carries along before it is emptied."""
 
 _OF_STREAMS: Final = """SELECT originator_id, originator_version, topic, state, notification_id
     FROM log.accounts_events WHERE originator_id = ANY(%s) AND project_id = %s AND topic = ANY(%s)
@@ -114,7 +115,7 @@ class Moments:
             async for rows in self._rows(connection, after, until, project, streams, _STEPS):
                 found: list[tuple[Recorded[Event], list[AsyncCursor[tuple[Any, ...]]]]] = []
                 changing = [(each, self._statements([each])) for each in await self._decoded(connection, rows)]
-                async with connection.pipeline():
+                async with connection.transaction(), connection.pipeline():
                     for recorded, statements in changing:
                         if statements:
                             await _send(connection, statements)
@@ -129,17 +130,24 @@ class Moments:
     async def _empty(self) -> AsyncGenerator[AsyncConn]:
         """A connection whose tables are empty, and will be again."""
         async with self._pool.connection() as connection:
-            # What was rolled back still takes room, and no vacuum comes to temporary tables by itself.
+            # What was deleted still takes room, and no vacuum comes to temporary tables by itself.
             if self._waste.get(connection, 0) > _WASTE:
                 await connection.execute(self._emptied())
                 self._waste[connection] = 0
-            async with connection.transaction(force_rollback=True):
+            else:
+                # Whatever became of the last moment: nothing of it is in this one.
+                await self._delete(connection)
+            try:
                 yield connection
+            finally:
+                with suppress(psycopg.Error):
+                    await self._delete(connection)
 
     async def _fill(self, connection: AsyncConn, position: int, project: str, streams: Collection[str] | None) -> None:
         async for rows in self._rows(connection, 0, position, project, streams, _BATCH):
             statements = self._statements(await self._decoded(connection, rows))
-            async with connection.pipeline():
+            # Committed now and then: a row's earlier versions are only then out of the way of its next change.
+            async with connection.transaction(), connection.pipeline():
                 await _send(connection, statements)
 
     async def _rows(
@@ -179,6 +187,11 @@ class Moments:
             for projection in self._projections:
                 projection.apply(statements, recorded)
         return statements
+
+    async def _delete(self, connection: AsyncConn) -> None:
+        async with connection.pipeline():
+            for table in self._tables:
+                await connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier("pg_temp", table)))
 
     async def _configure(self, connection: AsyncConn) -> None:
         await prepare(connection)
