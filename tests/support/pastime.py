@@ -40,7 +40,7 @@ class Past:
     seed: int
     people: int = 12
     teams: int = 4
-    things: int = 6
+    things: int = 3
     captured: list[Captured] = field(default_factory=list[Captured])
 
     def __post_init__(self) -> None:
@@ -70,13 +70,14 @@ class Past:
         position = self.head()
         for path in dict.fromkeys(paths):
             self.captured.append(Captured(position, path, said(self.client.ask("GET", path))))
-        question = {
-            "subject": {"type": "user", "id": self.user()},
-            "action": {"name": self.random.choice(("read", "update"))},
-            "resource": {"type": "notes", "id": self.thing()},
-        }
-        answer = self.client.ask("POST", "/access/v1/evaluation", **question)
-        self.captured.append(Captured(position, "/access/v1/evaluation", said(answer), question))
+        for _ in range(3):
+            question = {
+                "subject": {"type": "user", "id": self.user()},
+                "action": {"name": self.random.choice(("read", "update"))},
+                "resource": {"type": "notes", "id": self.thing()},
+            }
+            answer = self.client.ask("POST", "/access/v1/evaluation", **question)
+            self.captured.append(Captured(position, "/access/v1/evaluation", said(answer), question))
 
     def then(self, captured: Captured, at: int | str) -> Said:
         """The same, asked now as of then."""
