@@ -121,7 +121,7 @@ class Follower:
                     return
                 try:
                     await self._page(connection)
-                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                except (psycopg.Error, OSError) as error:
                     log.warning("no longer told of events", extra={"error": type(error).__name__})
                     connection = await self._again(connection)
         except BaseException as error:
@@ -138,9 +138,11 @@ class Follower:
 
     async def _page(self, connection: AsyncConn) -> None:
         if not self._takers:
-            # Nobody misses what is passed over.
-            self.position = await _newest(connection)
-            await _announced(connection)
+            # Nobody misses what is passed over; who comes meanwhile begins where it had come to before.
+            newest = await _newest(connection)
+            if not self._takers:
+                self.position = newest
+                await _announced(connection)
             return
         limit = _PAGE
         while True:

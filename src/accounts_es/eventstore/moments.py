@@ -61,6 +61,7 @@ class Moments:
         self._master = master
         self._projections = tuple(projections)
         self._tables = [table for projection in self._projections for table in projection.tables]
+        self._walking = asyncio.Lock()
         self._waste: WeakKeyDictionary[AsyncConn, int] = WeakKeyDictionary()
         self._topics = sorted({event.topic for projection in self._projections for event in projection.handlers})
         self._pool: AsyncConnectionPool[AsyncConn] = AsyncConnectionPool(
@@ -93,7 +94,7 @@ class Moments:
         what `decode` raises for an event this release cannot read, and psycopg's errors.
         """
         async with self._empty() as connection:
-            await self._fill(connection, position, project, streams)
+            await self.fill(connection, position, project, streams)
             moment = _Moment(connection)
             try:
                 yield moment
@@ -108,7 +109,7 @@ class Moments:
         Events that touch no read model are left out. Raises as `at`.
         """
         async with self._empty() as connection:
-            await self._fill(connection, after, project, streams)
+            await self.fill(connection, after, project, streams)
             moment = _Moment(connection)
             for stream in streams:
                 yield stream, None, [await moment.fetch(*each) for each in asked(stream)]
@@ -127,6 +128,12 @@ class Moments:
                     yield recorded.stream, recorded, [await each.fetchall() for each in cursors]
 
     @asynccontextmanager
+    async def walk(self, *, project: str, streams: Collection[str]) -> AsyncGenerator["Walk"]:
+        """Moments of these streams one after the other, each made from the one before. One walk at a time."""
+        async with self._walking, self._empty() as connection:
+            yield Walk(self, connection, project, frozenset(streams))
+
+    @asynccontextmanager
     async def _empty(self) -> AsyncGenerator[AsyncConn]:
         """A connection whose tables are empty, and will be again."""
         async with self._pool.connection() as connection:
@@ -143,8 +150,11 @@ class Moments:
                 with suppress(psycopg.Error):
                     await self._delete(connection)
 
-    async def _fill(self, connection: AsyncConn, position: int, project: str, streams: Collection[str] | None) -> None:
-        async for rows in self._rows(connection, 0, position, project, streams, _BATCH):
+    async def fill(
+        self, connection: AsyncConn, position: int, project: str, streams: Collection[str] | None, *, after: int = 0
+    ) -> None:
+        """Take in what happened up to a position, on a connection of ours that has come to an earlier one."""
+        async for rows in self._rows(connection, after, position, project, streams, _BATCH):
             statements = self._statements(await self._decoded(connection, rows))
             # Committed now and then: a row's earlier versions are only then out of the way of its next change.
             async with connection.transaction(), connection.pipeline():
@@ -211,6 +221,35 @@ async def _send(connection: AsyncConn, statements: Statements) -> None:
     """Within a pipeline that is open: nobody waits for each."""
     for text, params in statements:
         await connection.execute(text.encode(), params, prepare=True)
+
+
+class Walk:
+    """Moments of some streams, in the order of the log; any other moment is made anew."""
+
+    def __init__(self, moments: Moments, connection: AsyncConn, project: str, streams: frozenset[str]) -> None:
+        self._moments = moments
+        self._connection = connection
+        self._project = project
+        self._streams = streams
+        self._reached = 0
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def at(self, position: int, *, project: str, streams: Collection[str] | None = None) -> AsyncGenerator[Reads]:
+        """As `Moments.at`, but that rows of the other streams of the walk may be there as well."""
+        mine = project == self._project and streams is not None and self._streams.issuperset(streams)
+        if not mine or position < self._reached:
+            async with self._moments.at(position, project=project, streams=streams) as reads:
+                yield reads
+            return
+        async with self._turn:
+            await self._moments.fill(self._connection, position, project, self._streams, after=self._reached)
+            self._reached = position
+            moment = _Moment(self._connection)
+            try:
+                yield moment
+            finally:
+                await moment.settle()
 
 
 class _Moment:

@@ -7,12 +7,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
-from accounts_es.domain.account.events import ChallengeCreated, SignedUp, TokenIssued, TokenRedeemed
+from accounts_es.domain.account.events import ChallengeCreated, PrefsUpdated, SignedUp, TokenIssued, TokenRedeemed
 from accounts_es.domain.event import Event, JSONObject, Recorded
 from accounts_es.domain.project.policies import MembershipPrivacy
+from accounts_es.domain.team.events import PrefsUpdated as TeamPrefsUpdated
 from accounts_es.domain.team.events import TeamCreated
 from accounts_es.eventstore.log import EventLog
-from accounts_es.eventstore.moments import Moments
+from accounts_es.eventstore.moments import Moments, Walk
 from accounts_es.eventstore.reads import Reads
 from accounts_es.http.models import accounts as account_models
 from accounts_es.http.models import sessions as session_models
@@ -32,7 +33,7 @@ class Gone(Exception):  # noqa: N818
 class Teller:
     """Tells groups of events. Needs a started log and moments."""
 
-    def __init__(self, log: EventLog, moments: Moments) -> None:
+    def __init__(self, log: EventLog, moments: Moments | Walk) -> None:
         self._log = log
         self._moments = moments
 
@@ -48,7 +49,12 @@ class Teller:
         recorded, project = event.recorded, event.recorded.meta.project
         stream = recorded.stream
         match event.payload:
-            case Payload.ACCOUNT | Payload.PREFS | Payload.TARGET:
+            case Payload.PREFS | Payload.TEAM_PREFS if recorded.erased:
+                raise Gone
+            case Payload.PREFS | Payload.TEAM_PREFS:
+                # They were replaced as a whole, so the event has all of them.
+                return cast("PrefsUpdated | TeamPrefsUpdated", recorded.event).prefs
+            case Payload.ACCOUNT | Payload.TARGET:
                 return _of_account(await self._account(event), event)
             case Payload.SESSION:
                 async with self._as_of(event, stream) as reads:
@@ -69,11 +75,8 @@ class Teller:
                 }
             case Payload.TOKEN:
                 return await self._token(event)
-            case Payload.TEAM | Payload.TEAM_PREFS:
-                team = await self._team(event)
-                if event.payload is Payload.TEAM_PREFS:
-                    return team_models.team_prefs(team)
-                return cast("JSONObject", team_models.team(team))
+            case Payload.TEAM:
+                return cast("JSONObject", team_models.team(await self._team(event)))
             case Payload.MEMBERSHIP:
                 return await self._membership(event, shown)
 
@@ -164,8 +167,6 @@ async def _session(reads: Reads, stream: str, event: WireEvent) -> JSONObject:
 
 
 def _of_account(row: accounts.AccountRow, event: WireEvent) -> JSONObject:
-    if event.payload is Payload.PREFS:
-        return account_models.prefs(row)
     account = account_models.account(row)
     if event.payload is Payload.ACCOUNT:
         return cast("JSONObject", account)

@@ -334,14 +334,19 @@ class _Conversation:
         socket, until = self._socket, self._hub.position
         socket.rest(True)
         try:
-            for after in sorted(set(since.values())):
-                names = [name for name, position in since.items() if position == after]
-                try:
-                    frames += await self._hub.missed(socket, names, after, until)
-                except TooMuchMissed:
-                    frames.append(error(LATER, f"More than {MOST_MISSED} events since then. Please read them anew"))
             for each in frames:
                 await self._send({"type": "websocket.send", "text": each})
+            for begin in sorted(set(since.values())):
+                names = [name for name, position in since.items() if position == begin]
+                after = begin
+                try:
+                    while after < until:
+                        made, after = await self._hub.missed(socket, names, after, until)
+                        for each in made:
+                            await self._send({"type": "websocket.send", "text": each})
+                except TooMuchMissed:
+                    text = error(LATER, f"More than {MOST_MISSED} events since then. Please read them anew")
+                    await self._send({"type": "websocket.send", "text": text})
         finally:
             socket.rest(False)
 

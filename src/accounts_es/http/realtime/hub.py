@@ -25,7 +25,7 @@ from accounts_es.eventstore.moments import Moments
 from accounts_es.http.models.dates import date
 from accounts_es.http.models.teams import EVERYTHING
 from accounts_es.http.realtime.socket import BROKEN, POLICY, Access, Identity, Socket, access, reason
-from accounts_es.http.wire_events import TOPICS, Payload, WireEvent, told_together
+from accounts_es.http.wire_events import TOPICS, Group, Payload, WireEvent, told_together
 from accounts_es.http.wire_payloads import Gone, Teller
 from projections import projects, teams
 
@@ -33,6 +33,10 @@ log = logging.getLogger(__name__)
 
 MOST_MISSED: Final = 1000
 """Events that a client may catch up on; beyond that it has to read anew."""
+_CHUNK: Final = 1024 * 1024
+"""Of frames that are made before they are sent."""
+_TOGETHER: Final = 20
+"""Groups that are made ready at the same time."""
 _LONGEST_TIMER: Final = 86_400.0
 _MISSED: Final = """SELECT originator_id, originator_version, topic, state, notification_id
     FROM log.accounts_events WHERE originator_id = ANY(%s) AND notification_id > %s AND notification_id <= %s
@@ -86,6 +90,7 @@ class Hub:
 
     def __init__(self, log_: EventLog, moments: Moments, follower: Follower) -> None:
         self._log = log_
+        self._moments = moments
         self._teller = Teller(log_, moments)
         self._follower = follower
         self._following = False
@@ -210,18 +215,34 @@ class Hub:
         """New events, in the order of the log."""
         groups = [list(group) for _, group in groupby(rows, key=lambda row: (row.request, row.stream))]
         concerning = [group for group in groups if self._concern(group)]
-        prepared = await asyncio.gather(*map(self._prepare, concerning))
-        for group, each in zip(concerning, prepared, strict=True):
+        if len(concerning) <= _TOGETHER:
+            prepared = await asyncio.gather(*(self._prepare(group, self._teller) for group in concerning))
+            for group, each in zip(concerning, prepared, strict=True):
+                await self._tell_group(group, each)
+        else:
+            # Behind: most subjects have changed since. One walk along the log shows them all as they were.
+            project, streams = concerning[0][0].project, {group[0].stream for group in concerning}
             try:
-                if each is None:
-                    self._fail(group)
-                else:
-                    await self._tell(each)
+                async with self._moments.walk(project=project, streams=streams) as walk:
+                    teller = Teller(self._log, walk)
+                    for group in concerning:
+                        await self._tell_group(group, await self._prepare(group, teller))
             except Exception:
-                log.exception("not told", extra={"position": group[-1].position})
-                self._fail(group)
-            self.position = group[-1].position
+                log.exception("not told", extra={"position": rows[-1].position})
+                for group in concerning:
+                    self._fail(group)
         self.position = rows[-1].position
+
+    async def _tell_group(self, group: Sequence[Row], prepared: _Prepared | None) -> None:
+        try:
+            if prepared is None:
+                self._fail(group)
+            else:
+                await self._tell(prepared)
+        except Exception:
+            log.exception("not told", extra={"position": group[-1].position})
+            self._fail(group)
+        self.position = group[-1].position
 
     def _concern(self, group: Sequence[Row]) -> bool:
         """Whether anybody who is connected might hear of it, or be another afterwards."""
@@ -236,20 +257,20 @@ class Hub:
         for socket in [*self._by_account.get(stream, ()), *self._by_team.get(stream, ())]:
             socket.end(BROKEN, "Server Error")
 
-    async def _prepare(self, rows: Sequence[Row]) -> _Prepared | None:
+    async def _prepare(self, rows: Sequence[Row], teller: Teller) -> _Prepared | None:
         try:
             group = tuple(await self._log.decode([row[:5] for row in rows]))
-            events = await self._teller.events(group)
+            events = await teller.events(group)
             ready: dict[tuple[str, ...], Told | None] = {}
             for event in events:
                 if self._receivers(event):
-                    ready[event.pattern] = await self.told(event)
+                    ready[event.pattern] = await self.told(event, teller)
         except Exception:
             log.exception("cannot be told", extra={"position": rows[-1].position})
             return None
         return _Prepared(group, events, ready)
 
-    async def told(self, event: WireEvent) -> Told | None:
+    async def told(self, event: WireEvent, teller: Teller | None = None) -> Told | None:
         """The event with its payload, as members see each other; nothing if there is nothing left to tell."""
         shown = EVERYTHING
         if event.payload is Payload.MEMBERSHIP:
@@ -258,7 +279,7 @@ class Hub:
                 return None
             shown = project.rules.policies.membership_privacy
         try:
-            payload = await self._teller.payload(event, shown)
+            payload = await (teller or self._teller).payload(event, shown)
         except Gone:
             return None
         data = {
@@ -339,29 +360,50 @@ class Hub:
 
     # Catching up ------------------------------------------------------------------------------------------------------
 
-    async def missed(self, socket: Socket, names: Sequence[str], after: int, until: int) -> list[str]:
-        """The frames for what happened in between to what these subscriptions are about. Raises `TooMuchMissed`."""
+    async def missed(self, socket: Socket, names: Sequence[str], after: int, until: int) -> tuple[list[str], int]:
+        """The frames for what these subscriptions missed between two positions, and how far they go.
+
+        Raises `TooMuchMissed`.
+        """
         if socket.identity is None or after >= until:
-            return []
+            return [], until
         streams = [socket.identity.stream, *socket.teams]
         rows = await self._log.reads.fetch(_MISSED, (streams, after, until, list(TOPICS), MOST_MISSED + 1))
         if len(rows) > MOST_MISSED:
             raise TooMuchMissed
         frames: list[str] = []
-        for group in told_together(await self._log.decode(rows)):
-            wanted = [
-                (event, mine)
-                for event in await self._teller.events(group)
-                if socket.may_hear(event.roles) and (mine := set(names) & set(socket.hearing(event.channels)))
+        groups = told_together(await self._log.decode(rows))
+        if not groups:
+            return frames, until
+        async with self._moments.walk(project=socket.project, streams=streams) as walk:
+            teller = Teller(self._log, walk)
+            for group in groups:
+                frames += await self._missed_group(socket, names, group, teller)
+                if sum(map(len, frames)) > _CHUNK:
+                    # Whoever else walks has waited long enough, and so has the memory.
+                    return frames, group[-1].position
+        return frames, until
+
+    async def _missed_group(self, socket: Socket, names: Sequence[str], group: Group, teller: Teller) -> list[str]:
+        frames: list[str] = []
+        wanted = [
+            event
+            for event in await teller.events(group)
+            if socket.may_hear(event.roles) and not set(names).isdisjoint(socket.hearing(event.channels))
+        ]
+        for event in wanted:
+            told = await self.told(event, teller)
+            # Asked again: roles and subscriptions may have changed while it was made.
+            if told is None or not socket.may_hear(event.roles):
+                continue
+            hearing = [
+                name
+                for name in socket.hearing(event.channels)
+                if name in names and socket.subscriptions[name].takes(told.payload)
             ]
-            for event, mine in wanted:
-                told = await self.told(event)
-                if told is None or not socket.may_hear(event.roles):
-                    continue
-                hearing = [name for name in mine if (s := socket.subscriptions.get(name)) and s.takes(told.payload)]
-                if hearing:
-                    last = event is wanted[-1][0]
-                    frames.append(told.frame(hearing, event.position if last else group[0].position - 1))
+            if hearing:
+                position = group[-1].position if event is wanted[-1] else group[0].position - 1
+                frames.append(told.frame(hearing, position))
         return frames
 
 
