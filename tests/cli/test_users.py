@@ -239,3 +239,8 @@ def test_what_changed_of_a_user_is_told_on_a_terminal(server: Server) -> None:
     unknown = users(server, "history", "nobody")
     assert unknown.returncode == 1
     assert "no user 'nobody'" in unknown.stderr
+
+
+def test_T57_the_files_of_the_database_are_wiped_on_request(server: Server) -> None:
+    wiped = users(server, "scrub")
+    assert (wiped.returncode, wiped.stderr) == (0, "")

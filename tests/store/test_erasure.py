@@ -25,6 +25,7 @@ from accounts_es.eventstore.ledger import growth
 from accounts_es.eventstore.ledger.note import Signer, public_key
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.rebuild import verify
+from accounts_es.eventstore.scrub import scrub
 from tests.support.appends import beginning, labels, logs, rows, taking
 from tests.support.examples import EXAMPLE_OF
 from tests.support.metadata import metadata
@@ -281,3 +282,29 @@ async def test_T58_a_restored_backup_erases_again_before_it_serves(
             assert rows(restored, "SELECT name FROM read.accounts_v2") == [("Ann",)], "a forged one erases nobody"
         finally:
             owner.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(backup)))
+
+
+async def test_T57_no_byte_of_an_erased_person_is_left_in_the_files_of_the_database(
+    master: MasterKey, tmp_path: Path
+) -> None:
+    """In a server of its own: the write-ahead log is the server's, and keeps what it was told until it is removed."""
+    from accounts_es.adapters.embedded_postgres import EmbeddedPostgres
+    from accounts_es.eventstore.migrate import migrate
+
+    canary = f"canary{secrets.token_hex(6)}"
+    with EmbeddedPostgres(tmp_path / "data") as conninfo:
+        with connect_sync(conninfo, as_app=False) as owner:
+            owner.execute("ALTER SYSTEM SET wal_recycle = off")
+            owner.execute("SELECT pg_reload_conf()")
+            migrate(owner, master, projections.ALL)
+        async with logs(conninfo, master) as (log,):
+            await live(log, "account-1", canary)
+            with connect_sync(conninfo, as_app=False) as owner:
+                owner.execute("CHECKPOINT")
+            assert any(name.startswith("postgres/") for name in found_in(tmp_path / "data", canary)), "the search works"
+            await Erasures(Application(log), SECRET, tmp_path / "data" / "erasures").erase(
+                metadata(), "account-1", "request"
+            )
+        with connect_sync(conninfo, as_app=False) as owner:
+            scrub(owner)
+            assert found_in(tmp_path / "data", canary) == set()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Final, TextIO
 
+import psycopg
 import typer
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -16,11 +17,14 @@ from accounts_es.adapters.key_files import load_key
 from accounts_es.application import Application
 from accounts_es.cli.administer import DATA, Data, Url, administer, metadata
 from accounts_es.cli.console import Trouble, read_settings
+from accounts_es.cli.database import open_tool
 from accounts_es.cli.history import history
 from accounts_es.cli.transfer import Line, Unreadable, account, exported, lines
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.errors import ProjectNotFound, Refusal
 from accounts_es.erasures import Erasures
+from accounts_es.eventstore.connection import connect_sync
+from accounts_es.eventstore.scrub import scrub
 from accounts_es.http import subject
 from projections import accounts, people, projects
 
@@ -163,6 +167,19 @@ def erase(
         print(await erasures.erase(metadata(project, "users.erase"), person.stream, "request"), end="")
 
     administer(data, database_url, work)
+
+
+@users.command("scrub")
+def scrub_(data: Data = DATA, database_url: Url = None) -> None:
+    """Write the tables anew that personal values stood in, to wipe what is erased from the database's files as well.
+
+    Tables cannot be read or written while it is their turn.
+    """
+    with open_tool(data, database_url) as tool, connect_sync(tool.conninfo, as_app=False) as owner:
+        try:
+            scrub(owner)
+        except psycopg.errors.InsufficientPrivilege:
+            raise Trouble("the tables are clean; the write-ahead log is left to somebody who may switch it") from None
 
 
 async def _everybody(app: Application, project: str) -> AsyncIterator[accounts.AccountRow]:

@@ -8,7 +8,7 @@ import logging
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final, LiteralString
+from typing import Final
 
 import psycopg
 from psycopg import sql
@@ -19,6 +19,7 @@ from accounts_es.domain.event import Actor, Metadata
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.events import DetailKind
 from accounts_es.erasures import Erasures
+from accounts_es.eventstore.scrub import BESIDE, SPOTTED
 from projections import people, projects
 from projections.projects import ProjectRow
 
@@ -29,15 +30,6 @@ POLL: Final = 60.0
 _AT_ONCE: Final = 100
 _UNSWEPT: Final = "SELECT max(number) FROM log.erasures WHERE NOT swept"
 _SWEPT: Final = "UPDATE log.erasures SET swept = true WHERE number <= %s AND NOT swept RETURNING 1"
-_BESIDE: Final[tuple[LiteralString, ...]] = (
-    "subject_keys",
-    "claims",
-    "outbox",
-    "idempotency",
-    "accounts_snapshots",
-    "webhook_progress",
-)
-_READ: Final = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('read', 'read_next', 'read_old')"
 
 
 class Retention:
@@ -98,8 +90,7 @@ class Retention:
         async with await psycopg.AsyncConnection.connect(
             self._conninfo, autocommit=True, application_name="accounts-es"
         ) as owner:
-            read = await (await owner.execute(_READ)).fetchall()
-            for schema, table in (*(("log", table) for table in _BESIDE), *read):
+            for schema, table in await (await owner.execute(SPOTTED, (list(BESIDE),))).fetchall():
                 await owner.execute(sql.SQL("VACUUM {}").format(sql.Identifier(schema, table)))
         await self._app.log.reads.fetch(_SWEPT, (number,))
 
