@@ -27,7 +27,9 @@ def counts(conninfo: str) -> dict[str, int]:
     with psycopg.connect(conninfo) as owner:
         found = {}
         for table in tables:
-            row = owner.execute(f"SELECT count(*) FROM {table}").fetchone()
+            # The key of a day is nobody's, and begun before it is used.
+            own = " WHERE NOT starts_with(subject, 'origins-')" if table == "log.subject_keys" else ""
+            row = owner.execute(f"SELECT count(*) FROM {table}{own}".encode()).fetchone()
             assert row is not None
             found[table] = row[0]
         return found

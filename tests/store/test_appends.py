@@ -85,7 +85,7 @@ async def test_a_conflict_leaves_the_other_requests_of_its_group_alone(log: Even
     assert versions == [[1, 2], [1], [1], [], [1]]
     found = rows(database, "SELECT stream FROM read.accounts_v2 ORDER BY stream")
     assert found == [("account-1",), ("account-2",), ("account-3",), ("account-5",)]
-    subjects = rows(database, "SELECT subject FROM log.subject_keys ORDER BY subject")
+    subjects = rows(database, "SELECT subject FROM log.subject_keys WHERE subject LIKE 'account-%%' ORDER BY subject")
     assert subjects == [("account-1",), ("account-2",), ("account-3",), ("account-5",)]
 
 
@@ -173,7 +173,9 @@ async def test_T29_of_several_claims_all_are_taken_or_none(log: EventLog, databa
     assert rows(database, "SELECT count(*) FROM read.accounts_v2") == [(1,)]
     assert rows(database, "SELECT stream FROM log.claims") == [("account-1",)]
     assert rows(database, "SELECT count(*) FROM log.idempotency") == [(0,)]
-    assert rows(database, "SELECT subject FROM log.subject_keys") == [("account-1",)]
+    assert rows(database, "SELECT subject FROM log.subject_keys WHERE NOT starts_with(subject, 'origins-')") == [
+        ("account-1",)
+    ]
 
     await log.append(beginning(log, "account-3", claims=[taking("account-3", "account.email", "a@b.co")]))
 

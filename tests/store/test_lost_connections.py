@@ -191,7 +191,12 @@ class Load:
 
     async def proof(self) -> None:
         async with logs(self.conninfo, self.master) as (log,):
-            streams = [stream for (stream,) in rows(self.conninfo, "SELECT subject FROM log.subject_keys")]
+            streams = [
+                stream
+                for (stream,) in rows(
+                    self.conninfo, "SELECT subject FROM log.subject_keys WHERE NOT starts_with(subject, 'origins-')"
+                )
+            ]
             seen: list[str] = []
             for stream in streams:
                 events = await log.load(stream)
