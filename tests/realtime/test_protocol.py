@@ -5,7 +5,7 @@ import json
 from urllib.parse import quote, unquote
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.support.running import Person, World
@@ -208,3 +208,18 @@ def test_a_project_without_sockets(world: World) -> None:
     with Listener(world.server, project="unsocketed") as listener:
         assert listener.said("error")["code"] == 1008
         assert listener.ended()[0] == 1008
+
+
+def test_who_does_not_read_is_hung_up_on_and_the_others_hear_everything(world: World, jane: Person) -> None:
+    url = f"{world.server.url.replace('http://', 'ws://')}/realtime?project=default"
+    cookies = "; ".join(f"{name}={value}" for name, value in jane.client.cookies.items())
+    given = {"additional_headers": {"cookie": cookies}, "proxy": None, "close_timeout": 1}
+    with listening(world.server, jane, "account.update") as reading, connect(url, max_queue=1, **given) as idle:
+        idle.recv()
+        idle.send(json.dumps({"type": "subscribe", "data": [{"subscriptionId": "a", "channels": ["account"]}]}))
+        idle.recv()
+        for nth in range(250):
+            jane.ask("PATCH", "/account/prefs", prefs={"nth": nth, "much": "x" * 60_000})
+            assert reading.event("users.*.update.prefs")["payload"]["nth"] == nth
+        with pytest.raises(ConnectionClosed):
+            assert len([idle.recv(5) for _ in range(250)]) == 0
