@@ -209,6 +209,11 @@ def _targets(account_id: str, stored: str) -> list[Target]:
     return [_target(account_id, each) for each in cast("list[JSONObject]", from_json(stored))]
 
 
+def forget(_stream: str) -> None:
+    """Somebody was erased: no address that was shown lately stays in memory."""
+    _targets.cache_clear()
+
+
 class TargetList(TypedDict):
     """A page of targets."""
 
