@@ -38,6 +38,7 @@ from accounts_es.http.api import Api
 from accounts_es.http.context import Services
 from accounts_es.http.idempotency import KEPT
 from accounts_es.http.mock_provider import MOCK
+from accounts_es.http.models.accounts import forget
 from accounts_es.http.realtime.endpoint import Realtime
 from accounts_es.http.realtime.hub import Hub
 from accounts_es.http.table import OPERATIONS
@@ -116,6 +117,7 @@ async def running_services(parts: "ServerParts") -> AsyncGenerator[Services]:
         sweeping = asyncio.create_task(_sweep(event_log, counters), name="sweep")
         try:
             application = Application(event_log)
+            event_log.erased.append(forget)
             jwts = Jwts(
                 parts.jwt_key, other=parts.other_jwt_key, algorithm=settings.jwt_algorithm, issuer=settings.issuer
             )
