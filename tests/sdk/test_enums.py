@@ -5,7 +5,7 @@ import re
 from accounts_es.adapters.providers import MOCKS, PROVIDERS
 from tests.support.tools import SDK
 
-UNKNOWN = {"cloudflare", "kakao", "resend", "tiktok"}
+UNKNOWN = {"cloudflare", "resend", "tiktok"}
 """Newer than the contract's level: they are answered 400."""
 
 
