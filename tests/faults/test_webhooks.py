@@ -403,5 +403,8 @@ def test_without_webhooks_nobody_listens_to_the_log(database: str, tmp_path: Pat
 
 
 def listening(owner: psycopg.Connection[Any]) -> bool:
-    found = owner.execute("SELECT 1 FROM pg_stat_activity WHERE query = 'LISTEN accounts_events'").fetchone()
+    found = owner.execute(
+        """SELECT 1 FROM pg_stat_activity
+           WHERE datname = current_database() AND query = 'LISTEN accounts_events'"""
+    ).fetchone()
     return found is not None

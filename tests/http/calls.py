@@ -420,7 +420,12 @@ def _was_renamed(_world: World, person: Person, call: Call) -> None:
     call.fields = {"requestId": answer.headers["x-request-id"], "dryRun": False}
 
 
+def _does_not_wait(_world: World, _person: Person, call: Call) -> None:
+    call.fields |= {"after": 0, "wait": 0, "events": ["account.*"]}
+
+
 PREPARED: Final[Mapping[str, Prepare]] = {
+    "events.list": _does_not_wait,
     "reverts.create": _was_renamed,
     "activities.getEvent": _asks_one_event,
     "audit.export": _exports_the_newest,

@@ -27,7 +27,7 @@ async def test_a_membership_ends_with_its_account_whatever_comes_after(
     added = {"membership_id": "joe", "account": "account-joe", "roles": ["coach", "player"]}
     await application.execute(meta(), TEAM, "team-1", commands.add_member, **added)
     assert (await teams.get_by_stream(reads, "team-1")).total == 2
-    assert await teams.member_of(reads, "account-joe") == [MemberOf("crew", "joe", ["coach", "player"])]
+    assert await teams.member_of(reads, "account-joe") == [MemberOf("crew", "joe", ["coach", "player"], "team-1")]
 
     await application.execute(meta(), ACCOUNT, "account-joe", account_commands.delete_account)
 

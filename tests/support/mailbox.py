@@ -33,6 +33,13 @@ class Mailbox:
         found = [_letter_to(path.read_bytes(), to) for path in sorted(self._folder.glob("*.eml"))]
         return [letter for letter in found if letter is not None]
 
+    def new_addressees(self) -> list[str]:
+        """To whom the mails went that nobody has read; each is told once."""
+        new = [path for path in sorted(self._folder.glob("*.eml")) if path.name not in self._read]
+        self._read.update(path.name for path in new)
+        letters = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in new]
+        return [address.addr_spec for letter in letters for address in letter["to"].addresses]
+
     def _next(self, suffix, read, to: str, limit: float):
         end = time.monotonic() + limit
         while time.monotonic() < end:
