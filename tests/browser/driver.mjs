@@ -19,7 +19,12 @@ await obey({
         const context = await browser.newContext();
         const page = await context.newPage();
         const complaints = [];
-        page.on('console', (message) => ['warning', 'error'].includes(message.type()) && complaints.push(message.text()));
+        page.on('console', (message) => {
+            // A provider's page may want a font from elsewhere.
+            const from = URL.canParse(message.location().url) ? new URL(message.location().url) : null;
+            if (from !== null && !['127.0.0.1', 'localhost'].includes(from.hostname)) return;
+            if (['warning', 'error'].includes(message.type())) complaints.push(message.text());
+        });
         page.on('pageerror', (error) => complaints.push(String(error)));
         people.set(who, {context, page, complaints});
     },
@@ -55,6 +60,26 @@ await obey({
         await arrived;
         return {answer: page.url()};
     },
+    // Fill in a form, then click on something that leads elsewhere; where it led.
+    async follow({who, selector, fields}) {
+        const {page} = people.get(who);
+        for (const [name, value] of Object.entries(fields)) await page.fill(`[name="${name}"]`, value);
+        const arrived = page.waitForEvent('load');
+        await page.click(selector);
+        await arrived;
+        return {answer: page.url()};
+    },
+    // Stand before addresses that match instead of asking for them, until they are released.
+    // By the browser's own protocol: what a redirect leads to passes by Playwright's routes.
+    async hold({who, pattern}) {
+        const {context, page} = people.get(who);
+        const session = people.get(who).session = await context.newCDPSession(page);
+        session.on('Fetch.requestPaused', ({requestId}) => session.send(
+            'Fetch.fulfillRequest', {requestId, responseCode: 200, body: Buffer.from('held').toString('base64')},
+        ));
+        await session.send('Fetch.enable', {patterns: [{urlPattern: pattern}]});
+    },
+    release: async ({who}) => void await people.get(who).session.detach(),
     run: async ({who, code}) => ({answer: await people.get(who).page.evaluate(code)}),
     cookies: async ({who}) => ({answer: await people.get(who).context.cookies(endpoint)}),
     complaints: ({who}) => ({answer: people.get(who).complaints}),

@@ -1,6 +1,7 @@
 """People who use somebody's application in their browser."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,17 @@ class Visitor:
         back = self._browser.tell(**told)
         self._calls.add("web", "Account", method)
         return back
+
+    def follow(self, selector: str, **fields: str) -> str:
+        """Fill in a form and click on what leads elsewhere; where it led."""
+        return self._browser.tell(order="follow", who=self._who, selector=selector, fields=fields)
+
+    @contextmanager
+    def held_before(self, pattern: str) -> Iterator[None]:
+        """Meanwhile the browser stands before addresses of this pattern instead of opening them."""
+        self._browser.tell(order="hold", who=self._who, pattern=pattern)
+        yield
+        self._browser.tell(order="release", who=self._who)
 
     def call(self, service: str, method: str, *positional: Any, **params: Any) -> Any:
         """A method of any service of the SDK. Raises `Refused`."""
