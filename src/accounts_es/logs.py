@@ -31,7 +31,7 @@ EXTRAS: Final = (
 )
 """What a log call may add; anything else is dropped."""
 
-_NOISY: Final = ("uvicorn.access", "uvicorn.error", "uvicorn", "psycopg", "psycopg.pool", "asyncio")
+_NOISY: Final = ("uvicorn.error", "uvicorn", "psycopg", "psycopg.pool", "asyncio")
 _NOISY_CLIENTS: Final = ("httpx", "httpcore")
 """They would log whole URLs, with what is secret in them."""
 
@@ -48,6 +48,9 @@ def configure(level: str) -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.WARNING)
+    # Uvicorn makes a line of every request when anybody could hear it.
+    logging.getLogger("uvicorn.access").handlers.clear()
+    logging.getLogger("uvicorn.access").propagate = False
 
 
 def _failure(record: logging.LogRecord) -> dict[str, Any]:

@@ -36,6 +36,20 @@ def kinds(outcomes: Sequence[object]) -> list[str]:
     return [type(each).__name__ if isinstance(each, BaseException) else "stored" for each in outcomes]
 
 
+# Cost -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_append_reads_no_more_of_a_young_log_the_longer_it_is(database: str, master: MasterKey) -> None:
+    async with logs(database, master, 1) as (log,):
+        for nth in range(100):
+            await log.append(beginning(log, f"account-{nth}"))
+    with connect_sync(database, as_app=False) as connection:
+        ((read,),) = connection.execute(
+            "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relid = 'log.accounts_events'::regclass"
+        ).fetchall()
+    assert read == 0, "no statistics have been gathered yet, and still nothing was scanned"
+
+
 # Versions -------------------------------------------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ from accounts_es.adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPos
 from accounts_es.adapters.ids import fingerprint, key_secret, now, wire_id
 from accounts_es.adapters.key_files import KeyFileError, generate_key, load_key
 from accounts_es.bootstrap import Server, ServerParts, application, prepare, running_application
+from accounts_es.cli.answers import AnswerProtocol
 from accounts_es.cli.console import Trouble, read_settings
 from accounts_es.cli.deliver import announce, delivering
 from accounts_es.domain.errors import ProjectAlreadyExists
@@ -254,7 +255,7 @@ def run(settings: Settings, conninfo: str, listener: socket.socket, stop: Stop) 
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=AnswerProtocol,
         ws=cast("type[asyncio.Protocol]", socket_protocol),
         ws_max_size=_LONGEST_MESSAGE,
         ws_ping_interval=_PING_SECONDS,

@@ -2,14 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from accounts_es.domain.event import Event, Recorded
+from accounts_es.eventstore.arrays import Array, BigIntegers, Booleans, Bytes, Integers, Texts, Times
 from accounts_es.eventstore.keys import KeyRing
 from accounts_es.eventstore.mapper import encode, format_actor
 
 APPEND_LOCK: Final = 7017280570803617907
 """The advisory lock of ``log.append``: whoever holds it sees the log as it is, and nobody adds to it."""
+
+Kind = type[Booleans] | type[Bytes] | type[Integers] | type[Texts] | type[BigIntegers] | type[Times]
+_EVENT: Final[tuple[Kind, ...]] = (Integers, Texts, BigIntegers, Texts, Bytes, Texts, Times, *(Texts,) * 4)
+_CLAIM: Final[tuple[Kind, ...]] = (Integers, Booleans, Texts, Texts, Bytes, Texts)
+_KEY: Final[tuple[Kind, ...]] = (Integers, Texts, Bytes)
+_USED: Final[tuple[Kind, ...]] = (Integers, Bytes, Bytes)
+"""The columns of ``log.append``, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +116,12 @@ def outbox_rows(append: Append, keys: KeyRing) -> tuple[tuple[str, str, bytes], 
     )
 
 
-def parameters(group: Sequence[tuple[Append, Sequence[bytes]]], keys: KeyRing) -> tuple[list[object], ...]:
+def parameters(group: Sequence[tuple[Append, Sequence[bytes]]], keys: KeyRing) -> tuple[Array, ...]:
     """The parameters of ``log.append``, in its order; requests are numbered by their place in the group."""
-    events: list[tuple[object, ...]] = []
-    claims: list[tuple[object, ...]] = []
-    new_keys: list[tuple[object, ...]] = []
-    used: list[tuple[object, ...]] = []
+    events: list[tuple[Any, ...]] = []
+    claims: list[tuple[Any, ...]] = []
+    new_keys: list[tuple[Any, ...]] = []
+    used: list[tuple[Any, ...]] = []
     for number, (append, states) in enumerate(group):
         for recorded, state in zip(append.events, states, strict=True):
             meta = recorded.meta
@@ -138,8 +146,9 @@ def parameters(group: Sequence[tuple[Append, Sequence[bytes]]], keys: KeyRing) -
         new_keys.extend((number, subject, wrapped) for subject, wrapped in append.new_keys)
         if append.idempotency is not None:
             used.append((number, append.idempotency.key, append.idempotency.fingerprint))
-    return (*_columns(events, 11), *_columns(claims, 6), *_columns(new_keys, 3), *_columns(used, 3))
+    return (*_columns(events, _EVENT), *_columns(claims, _CLAIM), *_columns(new_keys, _KEY), *_columns(used, _USED))
 
 
-def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+def _columns(rows: Sequence[tuple[Any, ...]], kinds: tuple[Kind, ...]) -> list[Array]:
+    columns = zip(*rows, strict=True) if rows else ((),) * len(kinds)
+    return [kind.of(column) for kind, column in zip(kinds, columns, strict=True)]

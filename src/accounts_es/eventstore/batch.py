@@ -5,7 +5,6 @@ takes. Sent one by one that costs more than the work itself, so a function of th
 statements, and all their parameters in a row. Each is planned once, as if it had been sent by itself.
 """
 
-import struct
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,14 +13,10 @@ from psycopg import sql
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import DiagnosticField, ExecStatus
 
+from accounts_es.eventstore.arrays import Integers, Texts, element, joined
 from accounts_es.eventstore.connection import Conn
 
-_INT_ARRAY: Final = 1007
-_TEXT_ARRAY: Final = 1009
-_INT: Final = 23
 _TEXT: Final = 25
-_LENGTH: Final = struct.Struct("!i")
-_NULL: Final = _LENGTH.pack(-1)
 _NOT_THE_STATEMENT: Final = frozenset({"08", "40", "53", "55", "57", "58"})
 """Classes of errors that the next try may not meet: connections, races, resources, locks, operators, the system."""
 
@@ -72,22 +67,17 @@ class Batches:
             return
         self.prepare(statements)
         dump = Transformer(self._connection).dump_sequence
-        numbers: list[bytes] = []
         values: list[bytes] = []
-        count = 0
-        for text, params in statements:
-            numbers.append(_LENGTH.pack(4) + _LENGTH.pack(self._numbers[text]))
-            count += len(params)
+        for _, params in statements:
             try:
                 dumped = dump(params, [PyFormat.TEXT] * len(params))
             except psycopg.Error as error:
                 raise BatchFailed("a parameter is nothing the database knows", type(error).__name__) from error
-            values += [_NULL if value is None else _LENGTH.pack(len(value)) + bytes(value) for value in dumped]
-        # Straight to libpq: psycopg's own arrays would escape and copy every value once more.
+            values += [element(None if value is None else bytes(value)) for value in dumped]
         answer = self._connection.pgconn.exec_params(
             self._call,
-            [_array(_INT, len(numbers), numbers), _array(_TEXT, count, values)],
-            [_INT_ARRAY, _TEXT_ARRAY],
+            [Integers.of([self._numbers[text] for text, _ in statements]).data, joined(_TEXT, values)],
+            [Integers.oid, Texts.oid],
             [1, 1],
         )
         if answer.status != ExecStatus.TUPLES_OK:
@@ -141,10 +131,3 @@ def _kind(state: str) -> str:
         return psycopg.errors.lookup(state).__name__
     except KeyError:
         return state
-
-
-def _array(kind: int, length: int, elements: Sequence[bytes]) -> bytes:
-    """A one-dimensional array in PostgreSQL's binary format, of elements that carry their lengths."""
-    if not length:
-        return struct.pack("!iiI", 0, 0, kind)
-    return struct.pack("!iiIii", 1, 1, kind, length, 1) + b"".join(elements)

@@ -5,15 +5,18 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import psycopg
 
+from accounts_es.eventstore.arrays import Array, Bytes, Integers, Texts
 from accounts_es.eventstore.connection import AsyncConn, connect, is_lost
 from accounts_es.eventstore.reads import K, Lookup, R
 from accounts_es.eventstore.scans import Scans
 
 log = logging.getLogger(__name__)
+
+_COLUMNS: Final[dict[type, type[Texts] | type[Bytes] | type[Integers]]] = {str: Texts, bytes: Bytes, int: Integers}
 
 Row = tuple[Any, ...]
 Group = dict[Row, list["asyncio.Future[Row | None]"]]
@@ -174,8 +177,8 @@ class DataLoader:
         _refuse((future for _, _, future in batch.fetches), error)
 
 
-def _arrays(group: Group) -> list[list[object]]:
-    return [list(part) for part in zip(*group, strict=True)]
+def _arrays(group: Group) -> list[Array]:
+    return [_COLUMNS[type(part[0])].of(part) for part in zip(*group, strict=True)]
 
 
 def _answer(lookup: Lookup[Any, Any], group: Group, rows: Sequence[Row]) -> None:
