@@ -85,6 +85,8 @@ class Besides:
 
     idempotency: IdempotencyKey | None = None
     messages: tuple[Message, ...] = ()
+    told: str = ""
+    """The stream of whom the messages are for: they are sealed with its key, and go with it."""
 
 
 NOTHING_BESIDES: Final = Besides()
@@ -203,7 +205,8 @@ class Application:
     async def execute_together(self, meta: Metadata, besides: Besides, *steps: Step[Any, Any]) -> list[Outcome[Any]]:
         """Commands on different streams, all of them or none: what they decide is one append.
 
-        Messages are sealed with the key of the first stream in which something happens. Raises as `execute_with`.
+        Messages are sealed with the key of whom they are for; where that is not said, with that of the first stream in
+        which something happens. Raises as `execute_with`.
         """
         streams = sorted({each.stream for each in steps})
         if len(streams) != len(steps):
@@ -279,7 +282,7 @@ class Application:
         written = [known for known, new in zip(before, events, strict=True) if new]
         # A stream begins with its key. Until both are stored the key is nobody's.
         new_keys = tuple((each.stream, self.log.keys.create(each.stream)) for each in written if each.version == 0)
-        subject = written[0].stream
+        subject = besides.told or written[0].stream
         try:
             effects = tuple(Effect(each.kind, subject, each.model_dump_json().encode()) for each in besides.messages)
             flat = tuple(recorded for each in events for recorded in each)

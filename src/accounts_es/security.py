@@ -1,13 +1,15 @@
 """Refusals and reads of the audit as facts, in streams of their own and never without bound.
 
 Each process writes its own stream per project and day. Within a minute a project's first `EACH` of a kind are recorded
-one by one, the rest are counted and recorded as one event when the minute is over. Exports are recorded one by one.
+one by one, the rest are counted and recorded as one event when the minute is over. Of who follows the feed of events
+one read in a minute is recorded, the rest are counted. Exports are recorded one by one.
 """
 
 import asyncio
 import secrets
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from accounts_es.domain.event import Event, Metadata, Recorded
@@ -44,6 +46,7 @@ class Refusals:
         self._process = secrets.token_hex(4)
         self._versions: dict[str, int] = {}
         self._recorded: Counter[tuple[str, str]] = Counter()
+        self._following: set[tuple[str, str]] = set()
         self._counted: dict[tuple[str, str], tuple[int, Metadata]] = {}
         self._beginning = asyncio.Lock()
         self._minutes: asyncio.Task[None] | None = None
@@ -68,6 +71,15 @@ class Refusals:
         self._recorded[kind] += 1
         await self._append(meta, event)
 
+    async def record_following(self, meta: Metadata, event: AuditRead) -> None:
+        """Record a read of somebody who reads on and on: one in a minute, the others are counted."""
+        reader = (meta.project, str(meta.actor))
+        if reader in self._following:
+            self._count(meta, _AUDIT_READ)
+            return
+        self._following.add(reader)
+        await self.record(meta, event)
+
     async def record_export(self, meta: Metadata, event: AuditExported) -> None:
         """Record an export; durable on return."""
         await self._append(meta, event)
@@ -88,6 +100,7 @@ class Refusals:
         """Record the counts and begin anew."""
         counted, self._counted = self._counted, {}
         self._recorded.clear()
+        self._following.clear()
         while counted:
             (project, kind), (count, meta) = counted.popitem()
             try:
@@ -111,9 +124,14 @@ class Refusals:
 
     async def _begin(self, stream: str, meta: Metadata, event: SecurityEvent) -> None:
         key = self._log.keys.create(stream)
-        await self._log.append(Append((Recorded(stream, 1, event, meta),), new_keys=((stream, key),)))
-        today = f"{meta.at:%Y-%m-%d}-{self._process}"
-        self._versions = {name: each for name, each in self._versions.items() if name.endswith(today)}
+        try:
+            await self._log.append(Append((Recorded(stream, 1, event, meta),), new_keys=((stream, key),)))
+        except BaseException:
+            self._log.keys.forget(stream)
+            raise
+        # A request that began before midnight may end after one that began later.
+        days = tuple(f"{meta.at + timedelta(days=each):%Y-%m-%d}-{self._process}" for each in (-1, 0, 1))
+        self._versions = {name: each for name, each in self._versions.items() if name.endswith(days)}
         self._versions[stream] = 1
 
     async def _each_minute(self) -> None:

@@ -63,3 +63,17 @@ def test_an_answer_kept_for_an_idempotent_request_is_not_kept_for_an_erased_pers
     assert operator.ask("POST", f"/users/{first.json()['$id']}/erasure").status_code == 201
     then = operator.request("POST", "/users", json=made, headers=headers)
     assert (then.status_code, then.json()["type"]) == (409, "general_idempotency_key_reused")
+
+
+def test_an_answer_about_a_membership_is_not_kept_for_an_erased_person(
+    world: World, operator: Client, jane: Person
+) -> None:
+    team = operator.ask("POST", "/teams", teamId="unique()", name="Theirs").json()["$id"]
+    headers, made = {"idempotency-key": token_hex(8)}, {"email": jane.email, "roles": ["x"]}
+    path = f"/teams/{team}/memberships"
+    first = operator.request("POST", path, json=made, headers=headers)
+    assert first.json()["userEmail"] == jane.email
+    assert operator.request("POST", path, json=made, headers=headers).json() == first.json()
+    assert operator.ask("POST", f"/users/{jane.account_id}/erasure").status_code == 201
+    then = operator.request("POST", path, json=made, headers=headers)
+    assert (then.status_code, then.json()["type"]) == (409, "general_idempotency_key_reused")

@@ -8,7 +8,7 @@ from accounts_es.domain.account.events import AccountErased, AccountEvent
 from accounts_es.domain.event import personal_fields
 from accounts_es.eventstore.audit_record import is_hidden
 from accounts_es.http.subject import DERIVED, SPEAK_OF
-from tests.support.running import PASSWORD, Person, World
+from tests.support.running import PASSWORD, Person, World, an_email
 from tests.support.server import Client
 
 OTHERS = {
@@ -140,3 +140,17 @@ def test_whoever_is_deleted_can_still_be_told_and_whoever_is_erased_cannot(opera
     assert signed_up["data"]["email"] == jane.email
     assert operator.ask("POST", f"/users/{jane.account_id}/erasure").status_code == 201
     assert operator.ask("GET", f"/users/{jane.account_id}/export").status_code == 404
+
+
+def test_where_somebody_else_acted_from_is_not_told(world: World, operator: Client, jane: Person) -> None:
+    joe = world.server.client(user_agent="Mozilla/5.0 (Joe)", x_forwarded_for="193.0.6.139")
+    email = an_email()
+    joe.ask("POST", "/account", userId="unique()", email=email, password=PASSWORD, name="Joe")
+    joe.ask("POST", "/account/sessions/email", email=email, password=PASSWORD)
+    team = joe.ask("POST", "/teams", teamId="unique()", name="Joes").json()["$id"]
+    invited = joe.ask("POST", f"/teams/{team}/memberships", email=jane.email, roles=["x"], url="http://localhost/")
+    assert invited.status_code == 201, invited.text
+    said = export(operator, jane)
+    (event,) = [each for each in said["events"] if each["event"] == "MemberInvited"]
+    assert (event["ip"], event["user_agent"]) == ("[redacted]", "[redacted]")
+    assert "193.0.6.139" not in json.dumps(said)

@@ -292,3 +292,31 @@ async def test_T43_streams_stand_still_in_kept_tables_too(
         roll_back(database, master, [poisoned("account-1")])
     roll_back(database, master, [ACCOUNTS])
     assert verify(database, master, projections.ALL)[1] is None
+
+
+async def test_T57_whoever_is_erased_is_taken_out_of_a_rebuild_that_was_left_and_of_what_stands_still(
+    populated: Application, owner: Conn, database: str, master: MasterKey, meta: Meta
+) -> None:
+    rebuild(database, master, projections.ALL)
+    await populated.execute(meta(), ACCOUNT, "account-1", commands.change_name, name="Later")
+    follow(database, master, [poisoned("account-1")])
+    with pytest.raises(StreamsParked):
+        rebuild(database, master, [poisoned("account-1")], batch=5)
+    assert set(names(owner, "read_old")) == set(names(owner, "read_next")) == {f"account-{nth}" for nth in range(3)}
+    for nth in (0, 1):
+        await populated.execute(meta(), ACCOUNT, f"account-{nth}", commands.erase, reason="request")
+    follow(database, master, projections.ALL)
+    assert names(owner, "read_next") == {"account-2": "Name 2"}
+    assert names(owner, "read_old") == {"account-2": "Name 2"}
+    done = resume(database, master, projections.ALL)
+    assert done.parked == ()
+    assert names(owner) == {"account-2": "Name 2"}
+    assert verify(database, master, projections.ALL)[1] is None
+
+
+async def test_what_a_comparison_that_was_killed_leaves_behind_goes(
+    populated: Application, owner: Conn, database: str, master: MasterKey
+) -> None:
+    owner.execute("CREATE SCHEMA read_check; CREATE TABLE read_check.accounts_v2 AS TABLE read.accounts_v2")
+    follow(database, master, projections.ALL)
+    assert owner.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'read_check'").fetchall() == []

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -10,22 +11,27 @@ import pytest
 import pytest_asyncio
 
 import projections
-from accounts_es.application import Application
+from accounts_es.application import Application, Besides, step
 from accounts_es.domain.account import ACCOUNT, Account, commands
 from accounts_es.domain.account.events import AccountDeleted, AccountErased, AccountEvent, LegalHoldPlaced, SignedUp
 from accounts_es.domain.errors import UserErased, UserNotFound, UserUnderLegalHold
 from accounts_es.domain.event import Event, Recorded, personal_fields
+from accounts_es.domain.team import TEAM
+from accounts_es.domain.team import commands as team_commands
 from accounts_es.erasures import Erasures
+from accounts_es.eventstore import echoes
 from accounts_es.eventstore import log as log_module
-from accounts_es.eventstore.append import Append, Effect, StreamErased
+from accounts_es.eventstore.append import Append, Effect, IdempotencyKey, StreamErased
 from accounts_es.eventstore.certificates import facts
 from accounts_es.eventstore.connection import connect, connect_sync
-from accounts_es.eventstore.keys import MasterKey
+from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.ledger import growth
 from accounts_es.eventstore.ledger.note import Signer, public_key
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.rebuild import verify
 from accounts_es.eventstore.scrub import scrub
+from accounts_es.http.idempotency import KEEP
+from accounts_es.messages import Mail
 from tests.support.appends import beginning, labels, logs, rows, taking
 from tests.support.examples import EXAMPLE_OF
 from tests.support.metadata import metadata
@@ -308,3 +314,78 @@ async def test_T57_no_byte_of_an_erased_person_is_left_in_the_files_of_the_datab
         with connect_sync(conninfo, as_app=False) as owner:
             scrub(owner)
             assert found_in(tmp_path / "data", canary) == set()
+
+
+async def test_T58_certificates_outlive_a_change_of_the_ledger_key(
+    log: EventLog, application: Application, erasures: Erasures, tmp_path: Path
+) -> None:
+    await log.append(beginning(log, "account-1", name="Ann"))
+    before = await erasures.erase(metadata(), "account-1", "request")
+    (tmp_path / "erasures" / "forged.txt").write_text(before.replace("account-1", "account-2"))
+    connection_origin = before.split("log: ")[1].splitlines()[0]
+    changed = Erasures(application, b"n" * 32, tmp_path / "erasures")
+    assert await changed.again(metadata("serve", project="")) == 0
+    note = (tmp_path / "erasures" / "account-1.txt").read_text()
+    assert note != before
+    assert facts(note, connection_origin, public_key(b"n" * 32))["subject"] == "account-1"
+
+
+async def test_T57_a_message_about_a_team_goes_with_whom_it_is_for(
+    log: EventLog, application: Application, erasures: Erasures, database: str
+) -> None:
+    await log.append(beginning(log, "account-1", name="Ann"))
+    await application.execute(metadata(), TEAM, "team-1", team_commands.create_team, team_id="t", name="T")
+    invited = step(
+        TEAM,
+        "team-1",
+        team_commands.invite_member,
+        membership_id="m",
+        account="account-1",
+        roles=["x"],
+        secret_hash="h",
+        by=None,
+    )
+    mail = Mail(template="invitation", to="ann@example.org", to_name="Ann")
+    async with logs(database, MasterKey(b"k" * 32)) as (elsewhere,):
+        besides = Besides(messages=(mail,), told="account-1")
+        await Application(elsewhere).execute_together(metadata(), besides, invited)
+    assert rows(database, "SELECT subject FROM log.outbox") == [("account-1",)]
+    await erasures.erase(metadata(), "account-1", "request")
+    assert rows(database, "SELECT subject FROM log.outbox") == []
+    # Somebody invites who had found the account before.
+    again = step(TEAM, "team-1", team_commands.change_roles, membership_id="m", roles=["y"])
+    await application.execute_together(metadata(), Besides(messages=(mail,), told="account-1"), again)
+    assert rows(database, "SELECT subject FROM log.outbox") == []
+
+
+async def test_T57_an_answer_that_comes_late_is_not_kept(log: EventLog, erasures: Erasures, database: str) -> None:
+    await log.append(beginning(log, "account-1", name="Ann", idempotency=IdempotencyKey(b"key", b"print")))
+    await erasures.erase(metadata(), "account-1", "request")
+    await log.reads.fetch(KEEP, (b"sealed", b"key"))
+    assert rows(database, "SELECT answer FROM log.idempotency") == [(None,)]
+
+
+async def test_T57_what_the_server_of_a_webhook_answered_is_not_kept(
+    log: EventLog, erasures: Erasures, database: str
+) -> None:
+    say = """INSERT INTO log.webhook_progress (project_id, webhook_id, seen, position, previous, logs, answered_at)
+        VALUES (%s, 'w', 1, 1, 1, %s, now()) ON CONFLICT (project_id, webhook_id) DO UPDATE SET logs = excluded.logs
+        RETURNING 1"""
+    said = "SELECT project_id, logs FROM log.webhook_progress ORDER BY 1"
+    echo = 'HTTP 400\n{"email": "ann@example.org"}'
+    rows(database, say, "default", echo)
+    rows(database, say, "other", echo)
+    await log.append(beginning(log, "account-1", name="Ann"))
+    await erasures.erase(metadata(at=datetime.now(UTC)), "account-1", "request")
+    assert rows(database, said) == [("default", "HTTP 400"), ("other", echo)]
+    rows(database, say, "default", echo)  # by a delivery that was on its way
+    await echoes.sweep(log.reads)
+    assert rows(database, said) == [("default", "HTTP 400"), ("other", echo)]
+
+
+def test_a_key_that_was_buried_does_not_come_back() -> None:
+    keys = KeyRing(MasterKey(b"k" * 32))
+    wrapped = keys.create("account-1")
+    keys.bury("account-1")
+    keys.add({"account-1": wrapped})
+    assert keys.get("account-1") is None

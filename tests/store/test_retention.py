@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
+import pytest
 import pytest_asyncio
 
 import projections
 from accounts_es.application import Application
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.events import NameChanged, SessionCreated, SignedUp
+from accounts_es.domain.errors import UserNotFound
 from accounts_es.domain.event import Actor, Event, Metadata, Recorded
 from accounts_es.domain.project import PROJECT
 from accounts_es.domain.project import commands as project_commands
@@ -18,16 +21,21 @@ from accounts_es.domain.project.events import DetailsForgotten, PolicyChanged
 from accounts_es.domain.security.events import AccessDenied, SignInRefused
 from accounts_es.domain.team.events import TeamCreated
 from accounts_es.erasures import Erasures
+from accounts_es.eventstore import log as log_module
+from accounts_es.eventstore.activities import COLUMNS, EventRow
 from accounts_es.eventstore.append import Append
+from accounts_es.eventstore.audit_record import Record
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.mapper import sealed_for
+from accounts_es.eventstore.opening import Opening, answered
 from accounts_es.eventstore.rebuild import verify
 from accounts_es.reactors.retention import Retention
 from accounts_es.security import Refusals
 from tests.support.appends import beginning, following, logs, rows
 from tests.support.examples import EXAMPLE_OF
 from tests.support.metadata import metadata
+from tests.support.waiting import until
 
 SECRET = b"l" * 32
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -201,3 +209,143 @@ def test_the_keys_of_an_event_are_found_without_reading_it() -> None:
     )
     assert sealed_for("security-p", state) == ("security-p", "origins-p-2026-06-15", "account-1")
     assert sealed_for("team-1", b"{}") == ("team-1",)
+
+
+async def test_who_comes_back_while_retention_is_at_work_is_not_erased(
+    log: EventLog, application: Application, retention: Retention, database: str, tmp_path: Path
+) -> None:
+    await webhook(application)
+    await log.append(beginning(log, "account-1", name="Ann", meta=ago(100)))
+    await application.execute(ago(50), ACCOUNT, "account-1", commands.delete_account)
+    await log.append(following("account-1", 3, EXAMPLE_OF[SignedUp], meta=ago(0)))
+    # Retention had found them deleted.
+    with pytest.raises(UserNotFound):
+        await Erasures(application, SECRET, tmp_path).erase(metadata("retention"), "account-1", "retention")
+    assert rows(database, "SELECT 1 FROM log.subject_keys WHERE subject = 'account-1'") == [(1,)]
+    assert rows(database, "SELECT stream FROM log.erased_ids") == []
+
+
+async def webhook(application: Application) -> None:
+    """Somebody is told of what happens."""
+    await application.execute(
+        metadata("test", at=NOW),
+        PROJECT,
+        PROJECT_STREAM,
+        project_commands.add_webhook,
+        webhook_id="w",
+        name="Theirs",
+        url="https://example.org/hook",
+        events=("users.*",),
+        secret="s",
+        position=0,
+    )
+
+
+async def test_one_who_cannot_be_erased_keeps_nobody_else(
+    log: EventLog, application: Application, retention: Retention, database: str
+) -> None:
+    for nth in (1, 2):
+        await log.append(beginning(log, f"account-{nth}", name="Ann", meta=ago(100)))
+        await application.execute(ago(50 - nth), ACCOUNT, f"account-{nth}", commands.delete_account)
+    later = b'{"v":1,"meta":{"project":"default","at":"2026-06-01T00:00:00Z","actor":"system","operation":"t",'
+    later += b'"request":"r","correlation":"c"},"data":{}}'
+    rows(
+        database,
+        """INSERT INTO log.accounts_events (originator_id, originator_version, topic, state)
+           VALUES ('account-1', 3, 'account.levitated', %s) RETURNING 1""",
+        later,
+    )
+    await keep(application, deleted_accounts=30)
+    await retention.look(NOW)
+    assert rows(database, "SELECT stream FROM log.erasures") == [("account-2",)]
+
+
+async def test_T60_a_process_that_knows_an_address_forgets_it_with_its_day(
+    application: Application,
+    retention: Retention,
+    database: str,
+    master: MasterKey,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_module, "FORGETTING", 0.05)
+    monkeypatch.setattr(log_module, "FORGETTING_DAYS", 0.0)
+    async with logs(database, master) as (here,):
+        await here.append(beginning(here, "account-1", name="Ann", meta=ago(31)))
+        assert all(each.meta.ip for each in await here.load("account-1"))
+        await keep(application, origins=30)
+        await retention.look(NOW)
+        await until(lambda: not any(each.startswith("origins-default-2026-05-15") for each in here.keys.held()))
+        assert [each.meta.ip for each in await here.load("account-1")] == [None]
+
+
+async def test_T60_the_audit_shows_no_address_whose_day_is_gone_whatever_the_process_remembers(
+    log: EventLog, application: Application, retention: Retention
+) -> None:
+    await log.append(beginning(log, "account-1", name="Ann", meta=ago(31)))
+    assert [each.ip for each in await audited(log)] == ["203.0.113.7"]
+    await keep(application, origins=30)
+    await retention.look(NOW)
+    assert [(each.ip, each.data["name"]) for each in await audited(log)] == [("[erased]", "Ann")]
+
+
+async def audited(log: EventLog) -> list[Record]:
+    """The events of the account as the audit shows them."""
+    found = await log.reads.fetch(
+        f"SELECT {COLUMNS} FROM log.accounts_events WHERE originator_id = 'account-1' ORDER BY 1"
+    )
+    return await answered(log.reads, Opening(log.keys).records([EventRow._make(row) for row in found]))
+
+
+async def test_a_folder_that_takes_no_certificate_is_in_nobody_s_way(
+    log: EventLog, application: Application, database: str, tmp_path: Path
+) -> None:
+    (tmp_path / "full").write_text("no folder")
+    erasures = Erasures(application, SECRET, tmp_path / "full")
+    for nth in (1, 2, 3):
+        await log.append(beginning(log, f"account-{nth}", name="Ann"))
+        note = await erasures.erase(metadata(), f"account-{nth}", "request")
+        assert f"subject: account-{nth}\n" in note
+    assert rows(database, "SELECT count(*) FROM log.erasures WHERE certificate IS NOT NULL AND NOT kept") == [(3,)]
+    await Erasures(application, SECRET, tmp_path / "good").finish()
+    assert len(list((tmp_path / "good").iterdir())) == 3
+
+
+async def test_T57_the_statistics_of_the_database_hold_no_value_of_an_erased_person(
+    log: EventLog, application: Application, retention: Retention, database: str, tmp_path: Path
+) -> None:
+    canary = "canary7f3a"
+    for nth in range(5):
+        await log.append(beginning(log, f"account-{nth}", name=f"{canary}-{nth}" if nth == 3 else f"Ann {nth}"))
+    seen = "SELECT count(*) FROM pg_stats WHERE schemaname = 'read' AND histogram_bounds::text LIKE %s"
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute("ANALYZE read.accounts_v2")
+    assert rows(database, seen, f"%{canary}%") != [(0,)], "the search itself works"
+    await Erasures(application, SECRET, tmp_path).erase(metadata(), "account-3", "request")
+    await retention.look(NOW)
+    assert rows(database, seen, f"%{canary}%") == [(0,)]
+
+
+async def test_T57_a_sign_in_refused_at_the_moment_of_the_erasure_says_nothing(
+    log: EventLog, application: Application, database: str, master: MasterKey, tmp_path: Path
+) -> None:
+    await log.append(beginning(log, "account-1", name="Ann"))
+    await Erasures(application, SECRET, tmp_path).erase(metadata(), "account-1", "request")
+    # Whoever records it had found the account before.
+    event = SignInRefused(method="password", reason="wrong", identifier="ann@example.org", account="account-1")
+    await Refusals(log).record(ago(0), event)
+    await Refusals(log).record(ago(0, actor=PERSON), AccessDenied(operation="users.get", reason="scope"))
+    found = [each for each in await read(database, master) if each.stream.startswith("security-")]
+    assert [each.event for each in found if isinstance(each.event, SignInRefused)] == [
+        event.model_copy(update={"identifier": ""})
+    ]
+    assert [each.meta.ip for each in found] == [None, None]
+
+
+async def test_a_request_that_began_before_midnight_is_recorded_after_one_that_began_later(
+    log: EventLog, database: str, master: MasterKey
+) -> None:
+    refusals = Refusals(log)
+    late, early = NOW.replace(hour=23, minute=59), NOW.replace(hour=0) + timedelta(days=1)
+    for at in (late, early, late, early):
+        await refusals.record(metadata(at=at), AccessDenied(operation="users.get", reason="scope"))
+    assert [each.meta.ip is None for each in await read(database, master)] == [False] * 4

@@ -21,6 +21,7 @@ from accounts_es.http.models import accounts as account_models
 from accounts_es.http.models import sessions as session_models
 from accounts_es.http.models import teams as team_models
 from accounts_es.http.wire_events import told_together
+from accounts_es.http.wire_feed import WireFeed
 from accounts_es.http.wire_payloads import Teller
 from projections import accounts, sessions, teams
 from tests.support.metadata import NOON, metadata
@@ -154,3 +155,25 @@ async def test_nothing_is_told_of_an_erased_person(application: Application, tel
     groups = told_together(await application.log.decode(rows))
     told = [event for group in groups if group[0].stream == "account-1" for event in await teller.events(group)]
     assert told == []
+
+
+async def test_T57_a_payload_kept_for_the_next_goes_with_the_person_it_shows(
+    application: Application, log: EventLog, database: str, master: MasterKey
+) -> None:
+    story = Story(application)
+    await story.carry_out(ACCOUNT, "account-1", commands.sign_up, account_id="a.1", name="Ann")
+    await story.carry_out(TEAM, "team-1", team_commands.create_team, team_id="t", name="T")
+    await story.carry_out(
+        TEAM, "team-1", team_commands.add_member, membership_id="m", account="account-1", roles=["owner"]
+    )
+    moments = Moments(database, master, projections.ALL)
+    await moments.start()
+    try:
+        feed = WireFeed(log, moments, master)
+        page = await feed.page("default", 0)
+        (joined,) = [each for told in page.told for each in told.notices if "memberships" in each.pattern]
+        assert "Ann" in str(await joined.payload())
+        await story.carry_out(ACCOUNT, "account-1", commands.erase, reason="request")
+        assert await joined.payload() is None
+    finally:
+        await moments.stop()

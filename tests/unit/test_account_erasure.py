@@ -61,3 +61,11 @@ def test_whoever_comes_back_after_a_deletion_is_held_as_before() -> None:
     story = account.given(signed_up, HELD, account_deleted, signed_up)
     assert (story.state.exists, story.state.deleted, story.state.held) == (True, False, True)
     story.when(commands.erase, reason="retention").then_refused(UserUnderLegalHold)
+
+
+def test_retention_erases_nobody_who_came_back() -> None:
+    for story in ((signed_up,), (signed_up, account_deleted, signed_up)):
+        account.given(*story).when(commands.erase, reason="retention").then_refused(UserNotFound)
+    account.given(signed_up, account_deleted, signed_up).when(commands.erase, reason="request").then(
+        AccountDeleted(), ERASED
+    )

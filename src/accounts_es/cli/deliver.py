@@ -4,6 +4,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import secrets
 import signal
 import threading
 from collections.abc import Generator
@@ -16,10 +17,12 @@ import psycopg
 import typer
 
 from accounts_es import logs
+from accounts_es.adapters.ids import now
 from accounts_es.adapters.key_files import load_key
 from accounts_es.application import Application
 from accounts_es.cli.console import Trouble, read_settings
 from accounts_es.cli.database import open_tool
+from accounts_es.domain.event import SYSTEM, Metadata
 from accounts_es.erasures import Erasures
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
@@ -41,6 +44,7 @@ log = logging.getLogger(__name__)
 
 _WATCH_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 30.0
+_LOST: Final = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 def deliver(
@@ -54,7 +58,35 @@ def deliver(
     with open_tool(settings.data, database_url) as tool:
         if tool.master is None:
             raise Trouble("there is no master key: without it the outbox cannot be opened")
-        asyncio.run(_deliver(settings, tool.conninfo, tool.master))
+        asyncio.run(_begin(settings, tool.conninfo, tool.master))
+
+
+async def _begin(settings: Settings, conninfo: str, master: MasterKey) -> None:
+    """Deliver to nobody whom a restored backup brought back."""
+    while True:
+        try:
+            await erase_again(settings, conninfo, master)
+            break
+        except _LOST as error:
+            log.warning("delivery waits for the database", extra={"error": type(error).__name__})
+            await asyncio.sleep(_WATCH_SECONDS)
+    await _deliver(settings, conninfo, master)
+
+
+async def erase_again(settings: Settings, conninfo: str, master: MasterKey) -> None:
+    """Before anybody is served: whom a restored backup brought back goes again."""
+    key = load_key("ledger", settings.data, os.environ)
+    if key is None or not settings.certificates.is_dir():
+        return
+    event_log = EventLog(conninfo, master, ALL)
+    try:
+        await event_log.start()
+        meta = Metadata(now(), "", SYSTEM, "serve", secrets.token_hex(10), "erased-before")
+        count = await Erasures(Application(event_log), key, settings.certificates).again(meta)
+    finally:
+        await event_log.stop()
+    if count:
+        log.warning("erased again whom a restored backup brought back", extra={"count": count})
 
 
 def announce(settings: Settings) -> None:
@@ -131,7 +163,7 @@ async def _retain(settings: Settings, conninfo: str, master: MasterKey, ledger_k
         try:
             await event_log.start()
             break
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except _LOST as error:
             log.warning("retention waits for the database", extra={"error": type(error).__name__})
             await event_log.stop()
             await asyncio.sleep(_WATCH_SECONDS)

@@ -27,12 +27,11 @@ from accounts_es.adapters.key_files import KeyFileError, generate_key, load_key
 from accounts_es.bootstrap import Server, ServerParts, application, prepare, running_application
 from accounts_es.cli.answers import AnswerProtocol
 from accounts_es.cli.console import Trouble, read_settings
-from accounts_es.cli.deliver import announce, delivering
+from accounts_es.cli.deliver import announce, delivering, erase_again
 from accounts_es.domain.errors import ProjectAlreadyExists
 from accounts_es.domain.event import SYSTEM, Metadata
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.aggregate import project_stream
-from accounts_es.erasures import Erasures
 from accounts_es.eventstore.connection import primary
 from accounts_es.eventstore.keys import MasterKey, WrongMasterKey
 from accounts_es.eventstore.migrate import UnsuitableDatabase
@@ -199,18 +198,6 @@ def master_key(settings: Settings, *, begun: bool = True) -> MasterKey:
         return MasterKey(secret)
     except (KeyFileError, WrongMasterKey) as error:
         raise Trouble(str(error)) from None
-
-
-async def erase_again(settings: Settings, conninfo: str, master: MasterKey) -> None:
-    """Before anybody is served: whom a restored backup brought back goes again."""
-    key = load_key("ledger", settings.data, os.environ)
-    if key is None or not settings.certificates.is_dir():
-        return
-    async with running_application(conninfo, master) as app:
-        meta = Metadata(now(), "", SYSTEM, "serve", secrets.token_hex(10), "erased-before")
-        count = await Erasures(app, key, settings.certificates).again(meta)
-    if count:
-        log.warning("erased again whom a restored backup brought back", extra={"count": count})
 
 
 async def first_start(settings: Settings, conninfo: str, master: MasterKey, endpoint: str) -> None:

@@ -24,9 +24,11 @@ from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.errors import ProjectNotFound, Refusal
 from accounts_es.erasures import Erasures
 from accounts_es.eventstore.connection import connect_sync
+from accounts_es.eventstore.kept import follow
 from accounts_es.eventstore.scrub import scrub
+from accounts_es.eventstore.swap import RebuildRunning
 from accounts_es.http import subject
-from projections import accounts, people, projects
+from projections import ALL, accounts, people, projects
 
 users = typer.Typer(help="Import, export and erase accounts.", no_args_is_help=True)
 
@@ -177,7 +179,11 @@ def scrub_(data: Data = DATA, database_url: Url = None) -> None:
     """
     with open_tool(data, database_url) as tool, connect_sync(tool.conninfo, as_app=False) as owner:
         try:
+            if tool.master is not None:
+                follow(tool.conninfo, tool.master, ALL)
             scrub(owner)
+        except RebuildRunning as error:
+            raise Trouble(str(error)) from None
         except psycopg.errors.InsufficientPrivilege:
             raise Trouble("the tables are clean; the write-ahead log is left to somebody who may switch it") from None
 

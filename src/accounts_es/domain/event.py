@@ -82,6 +82,12 @@ def personal_fields(event_type: type[Event]) -> Mapping[str, JsonValue]:
     }
 
 
+def without_personal(event: "Event") -> "Event":
+    """The event as it reads once its key is gone."""
+    kind = type(event)
+    return kind.model_validate({**event.model_dump(mode="json"), **personal_fields(kind)})
+
+
 def _erased_value(annotation: Any) -> JsonValue:
     """Nothing where the field may be empty, otherwise the empty value of its type."""
     origin = get_origin(annotation)

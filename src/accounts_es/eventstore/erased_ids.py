@@ -15,6 +15,8 @@ _WHOM: Final = """SELECT account_id, project_id FROM people_v1 AS p WHERE stream
     AND EXISTS (SELECT 1 FROM webhooks_v1 AS w WHERE w.project_id = p.project_id)"""
 _NOTE: Final = """INSERT INTO log.erased_ids (stream, project_id, sealed) VALUES (%s, %s, %s)
     ON CONFLICT (stream) DO NOTHING RETURNING 1"""
+_WITHDRAW: Final = """DELETE FROM log.erased_ids AS noted WHERE stream = %s
+    AND NOT EXISTS (SELECT 1 FROM log.erasures AS e WHERE e.stream = noted.stream) RETURNING 1"""
 _NOTED: Final = "SELECT sealed FROM log.erased_ids WHERE stream = %s"
 _KEY: Final = "SELECT subject, wrapped FROM log.subject_keys WHERE subject = %s"
 _SWEEP: Final = """DELETE FROM log.erased_ids AS noted WHERE noted_at < now() - interval '30 days'
@@ -33,6 +35,11 @@ async def note(log: EventLog, stream: str) -> None:
         await _open(log.reads, log.keys, subject)
         sealed = log.keys.seal(subject, str(account_id).encode(), f"{_PURPOSE}:{stream}")
         await log.reads.fetch(_NOTE, (stream, project, sealed))
+
+
+async def withdraw(log: EventLog, stream: str) -> None:
+    """They were not erased after all."""
+    await log.reads.fetch(_WITHDRAW, (stream,))
 
 
 async def find(log: EventLog, project: str, stream: str) -> str | None:

@@ -3,20 +3,33 @@
 They are kept until the next rebuild of their read model, or until somebody says that they are no longer wanted, and
 follow the log meanwhile (`follow`), so that nobody who is erased lives on in them. Before they answer again they catch
 up, and the last events are taken in under the append lock.
+
+Whoever is erased is also taken out where nothing follows: of a rebuild that was left unfinished, and of streams that
+stand still.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, LiteralString
 
 from psycopg import sql
 
+from accounts_es.domain.account.events import AccountDeleted, AccountErased
 from accounts_es.eventstore.connection import Conn, connect_sync
 from accounts_es.eventstore.gate import StreamsParked
-from accounts_es.eventstore.keys import MasterKey
-from accounts_es.eventstore.projection import Projection
+from accounts_es.eventstore.keys import KeyRing, MasterKey
+from accounts_es.eventstore.mapper import decode
+from accounts_es.eventstore.projection import Projection, Statements
+from accounts_es.eventstore.rebuild import CHECKED, SHADOW, is_there
 from accounts_es.eventstore.shadow import BATCH, Checkpoint, Progress, Shadow
 from accounts_es.eventstore.swap import KEPT, alone, exchange, under_lock
+
+_BESIDE: Final = "SELECT 1 FROM pg_namespace WHERE nspname IN (%s, %s)"
+_STANDING_STILL: Final = "stream IN (SELECT stream FROM log.parked WHERE tables = %s)"
+_ENDING: Final = (AccountDeleted.topic, AccountErased.topic)
+_ENDS: Final = """SELECT originator_id, originator_version, topic, state, notification_id FROM log.accounts_events
+    WHERE originator_id = ANY(%s) AND topic = ANY(%s) ORDER BY notification_id"""
 
 
 class NothingKept(Exception):  # noqa: N818
@@ -92,15 +105,56 @@ def forget(conninfo: str, master: MasterKey, projections: Sequence[Projection]) 
 
 
 def follow(conninfo: str, master: MasterKey, projections: Sequence[Projection]) -> None:
-    """Bring the replaced tables up to date; streams that stand still there are left alone. Raises as `roll_back`."""
+    """Bring the replaced tables up to date; streams that stand still there are left alone, but of who was erased.
+
+    Raises as `roll_back`.
+    """
     with connect_sync(conninfo, as_app=False) as connection:
-        if not kept(connection, projections):
+        beside = connection.execute(_BESIDE, (SHADOW, CHECKED)).fetchone()
+        if not kept(connection, projections) and beside is None:
             return
     with alone(conninfo, master) as connection:
-        for each, projection in _paired(kept(connection, projections), projections):
+        following = _paired(kept(connection, projections), projections)
+        for each, projection in following:
             shadow = _shadow(connection, master, projection, BATCH, None)
             shadow.open(each.position, retry=False)
             shadow.catch_up(conninfo)
+        # What a comparison that was killed left behind is of no use to anybody.
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(CHECKED)))
+        connection.execute("DELETE FROM log.parked WHERE tables = %s", (CHECKED,))
+        replaced = [projection for _, projection in following]
+        _take_out(connection, master, KEPT, replaced, _STANDING_STILL, (KEPT,))
+        row = connection.execute("SELECT read_models, position FROM log.rebuild").fetchone()
+        begun = [projection for projection in projections if row is not None and projection.name in row[0]]
+        if row is None or not is_there(connection, begun):
+            connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SHADOW)))
+        elif begun:
+            _take_out(connection, master, SHADOW, begun, f"{_STANDING_STILL} OR last_position > %s", (SHADOW, row[1]))
+
+
+def _take_out(
+    connection: Conn,
+    master: MasterKey,
+    schema: str,
+    projections: Sequence[Projection],
+    which: LiteralString,
+    params: tuple[object, ...],
+) -> None:
+    """The rows of people who were erased, of tables that have not come to their ends yet."""
+    found = connection.execute(f"SELECT stream FROM log.erasures WHERE {which}".encode(), params).fetchall()
+    if not found:
+        return
+    streams = [stream for (stream,) in found]
+    statements = Statements()
+    for stream, version, topic, state, position in connection.execute(_ENDS, (streams, list(_ENDING))):
+        recorded = decode(stream, version, topic, bytes(state), position, KeyRing(master))
+        for projection in projections:
+            projection.apply(statements, recorded)
+    with connection.transaction():
+        connection.execute(sql.SQL("SET LOCAL search_path = {}, log").format(sql.Identifier(schema)))
+        for text, values in statements:
+            connection.execute(text.encode(), values)
+        connection.execute("DELETE FROM log.parked WHERE tables = %s AND stream = ANY(%s)", (schema, streams))
 
 
 def _paired(found: Sequence[Kept], projections: Sequence[Projection]) -> list[tuple[Kept, Projection]]:

@@ -20,6 +20,7 @@ NONCE_BYTES: Final = 12
 KEY_BYTES: Final = 32
 _CHECK: Final = b"accounts-es"
 _CACHED_KEYS: Final = 20_000
+_BURIED: Final = 100_000
 
 
 class WrongMasterKey(Exception):  # noqa: N818
@@ -95,6 +96,7 @@ class KeyRing:
     def __init__(self, master: MasterKey) -> None:
         self._master = master
         self._keys: OrderedDict[str, AESGCM] = OrderedDict()
+        self._buried: OrderedDict[str, None] = OrderedDict()
 
     def get(self, subject: str) -> AESGCM | None:
         """The key, if it is in memory."""
@@ -106,7 +108,7 @@ class KeyRing:
     def add(self, wrapped: Mapping[str, bytes]) -> None:
         """Unwrap keys that were read from the database."""
         for subject, each in wrapped.items():
-            if subject not in self._keys:
+            if subject not in self._keys and subject not in self._buried:
                 self._remember(subject, self._master.unwrap(subject, each))
 
     def create(self, subject: str) -> bytes:
@@ -122,6 +124,17 @@ class KeyRing:
     def forget(self, subject: str) -> None:
         """Drop a key from memory."""
         self._keys.pop(subject, None)
+
+    def bury(self, subject: str) -> None:
+        """Drop the key of somebody who was erased: a read that was under way does not bring it back."""
+        self.forget(subject)
+        self._buried[subject] = None
+        if len(self._buried) > _BURIED:
+            self._buried.popitem(last=False)
+
+    def held(self) -> list[str]:
+        """Whose keys are in memory."""
+        return list(self._keys)
 
     def seal(self, subject: str, plain: bytes, purpose: str) -> bytes:
         """Seal something about a subject whose key is in memory, for one purpose. Raises `KeyError` without the key."""

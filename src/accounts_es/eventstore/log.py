@@ -2,13 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 
 from accounts_es.domain.catalog import BY_TOPIC
-from accounts_es.domain.event import Event, Recorded
+from accounts_es.domain.event import Event, Recorded, without_personal
 from accounts_es.eventstore.append import Append, StreamErased
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import DAY, decode, owners, sealed_for, subjects
@@ -26,8 +30,13 @@ _KEYS = "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)"
 _BEGIN_DAY = "INSERT INTO log.subject_keys (subject, wrapped) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING 1"
 _ERASED = "SELECT number, stream FROM log.erasures WHERE number > %s ORDER BY number"
 _NEWEST_ERASED = "SELECT coalesce(max(number), 0) FROM log.erasures"
+_GONE = "SELECT stream FROM log.erasures WHERE stream = ANY(%s)"
+_THERE = "SELECT subject FROM log.subject_keys WHERE subject = ANY(%s)"
+_DAY_OF = re.compile(r"^(?:origins|security)-.*-(\d{4}-\d\d-\d\d)(?:-[0-9a-f]+)?\Z")
 FORGETTING = 1.0
 """Seconds within which every process forgets whom another has erased."""
+FORGETTING_DAYS = 30.0
+"""Seconds within which it forgets the keys of days that are kept no longer."""
 
 log = logging.getLogger(__name__)
 
@@ -87,18 +96,17 @@ class EventLog:
 
     async def append(self, append: Append) -> tuple[Recorded[Event], ...]:
         """See `Recorder.append`."""
-        unknown = subjects(
-            (subject for each in append.events for subject in (each.stream, *owners(each).named)), self.keys
-        )
+        named = [subject for each in append.events for subject in (each.stream, *owners(each).named)]
+        unknown = subjects((*named, *(each.subject for each in append.effects)), self.keys)
         if unknown:
             await self._load_keys(unknown)
-            missing = [subject for subject in unknown if self.keys.get(subject) is None]
-            days = [subject for subject in missing if subject.startswith(DAY)]
+            missing = {subject for subject in unknown if self.keys.get(subject) is None}
+            days = sorted(subject for subject in missing if subject.startswith(DAY))
             if days:
                 await self._begin_days(days)
-            streams = [each.stream for each in append.events if each.stream in missing]
-            if streams and await self.reads.fetch("SELECT 1 FROM log.erasures WHERE stream = ANY(%s)", (streams,)):
-                raise StreamErased
+            if others := missing.difference(days):
+                gone = {stream for (stream,) in await self.reads.fetch(_GONE, (sorted(others),))}
+                append = _without(append, gone)
         return await self.recorder.append(append)
 
     async def _begin_days(self, days: list[str]) -> None:
@@ -109,20 +117,52 @@ class EventLog:
 
     def forget(self, stream: str) -> None:
         """Nothing of an erased stream stays in the memory of this process."""
-        self.keys.forget(stream)
+        self.keys.bury(stream)
         for forget in self.erased:
             forget(stream)
 
     async def _forget_erased(self, reached: int) -> None:
         """Forget whom others erase. Asked for rather than listened to: nothing can be missed, and it costs less."""
+        looked = time.monotonic()
         while True:
             await asyncio.sleep(FORGETTING)
             try:
                 for number, stream in await self.reads.fetch(_ERASED, (reached,)):
                     self.forget(stream)
                     reached = number
+                if time.monotonic() >= looked + FORGETTING_DAYS:
+                    await self._forget_days()
+                    looked = time.monotonic()
             except (psycopg.Error, ReadsClosed) as error:
                 log.warning("erased streams not forgotten yet", extra={"error": type(error).__name__})
 
+    async def _forget_days(self) -> None:
+        """Forget keys of days that retention destroyed. The last two days are left alone: their keys may just begin."""
+        yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+        past = [each for each in self.keys.held() if (day := _DAY_OF.search(each)) is not None and day[1] < yesterday]
+        if past:
+            there = {subject for (subject,) in await self.reads.fetch(_THERE, (past,))}
+            for subject in set(past) - there:
+                self.keys.forget(subject)
+
     async def _load_keys(self, streams: list[str]) -> None:
         self.keys.add(dict(await self.reads.fetch(_KEYS, (streams,))))
+
+
+def _without(append: Append, gone: Set[str]) -> Append:
+    """The append without what is personal of people who were erased just now, and without messages to them.
+
+    Raises `StreamErased` where it would add to the stream of one of them.
+    """
+    if any(each.stream in gone for each in append.events):
+        raise StreamErased
+    events = tuple(_without_any(each, gone) for each in append.events)
+    return replace(append, events=events, effects=tuple(each for each in append.effects if each.subject not in gone))
+
+
+def _without_any(recorded: Recorded[Event], gone: Set[str]) -> Recorded[Event]:
+    whose, person, _ = owners(recorded)
+    if gone.isdisjoint((whose, person)):
+        return recorded
+    event = without_personal(recorded.event) if whose in gone else recorded.event
+    return replace(recorded, event=event, meta=replace(recorded.meta, ip=None, user_agent=None))

@@ -27,7 +27,7 @@ from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
 from accounts_es.domain.catalog import BY_TOPIC
-from accounts_es.domain.event import Actor, Event, JSONObject, Metadata, Recorded, personal_fields
+from accounts_es.domain.event import Actor, Event, JSONObject, Metadata, Recorded, personal_fields, without_personal
 from accounts_es.eventstore.keys import KeyRing, seal, unseal
 
 _ACTORS: Final[dict[str, Actor]] = {}
@@ -205,7 +205,7 @@ def decode(stream: str, version: int, topic: str, state: bytes, position: int, k
     event = event_type.from_shape(stored["v"], data)
     if erased and stored["v"] < event_type.version:
         # An older shape may hold in clear what is sealed by now.
-        event = event_type.model_validate({**event.model_dump(mode="json"), **personal_fields(event_type)})
+        event = without_personal(event)
     return Recorded(
         stream=stream,
         stream_version=version,

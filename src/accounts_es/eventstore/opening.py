@@ -151,6 +151,9 @@ def load_keys(keys: KeyRing | None, streams: set[str]) -> Asking[set[str]]:
     """Those of the streams that have a key; with a ring, the keys that open are in it."""
     rows = yield _KEYS, (sorted(streams),)
     if keys is not None:
+        # A key that is in memory alone was destroyed.
+        for subject in streams.difference(subject for subject, _ in rows):
+            keys.forget(subject)
         unknown = set(subjects((subject for subject, _ in rows), keys))
         for subject, wrapped in rows:
             if subject in unknown:

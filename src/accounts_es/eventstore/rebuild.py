@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 SHADOW: Final = "read_next"
-_CHECKED: Final = "read_check"
+CHECKED: Final = "read_check"
 _NOTHING: Final = Accept()
 _ROUNDS: Final = 5
 _TOUCHED: Final = """SELECT DISTINCT originator_id FROM log.accounts_events
@@ -112,7 +112,7 @@ def resume(
     with alone(conninfo, master) as connection:
         row = connection.execute("SELECT read_models, position, events FROM log.rebuild").fetchone()
         chosen = [each for each in projections if row is not None and each.name in row[0]]
-        if row is not None and _is_there(connection, chosen):
+        if row is not None and is_there(connection, chosen):
             shadow = Shadow(connection, master, chosen, SHADOW, batch=batch, progress=progress, checkpoint=_checkpoint)
             shadow.open(row[1], row[2])
             return _finish(conninfo, connection, master, shadow, chosen, accept)
@@ -150,18 +150,18 @@ def examine(
 ) -> tuple[Rebuilt, Verdict]:
     """`verify`, with the event behind the difference."""
     with alone(conninfo, master) as connection:
-        shadow = Shadow(connection, master, projections, _CHECKED, batch=batch, progress=progress)
+        shadow = Shadow(connection, master, projections, CHECKED, batch=batch, progress=progress)
         try:
             shadow.create()
             shadow.catch_up(conninfo)
             with _moment(connection):
                 shadow.take_in()
-                gate = Gate(connection, master, projections, _CHECKED, _NOTHING)
+                gate = Gate(connection, master, projections, CHECKED, _NOTHING)
                 verdict = gate.compare(shadow.position, shadow.parked)
         finally:
             if not connection.closed:
-                connection.execute(f"DROP SCHEMA IF EXISTS {_CHECKED} CASCADE".encode())
-                connection.execute("DELETE FROM log.parked WHERE tables = %s", (_CHECKED,))
+                connection.execute(f"DROP SCHEMA IF EXISTS {CHECKED} CASCADE".encode())
+                connection.execute("DELETE FROM log.parked WHERE tables = %s", (CHECKED,))
         return Rebuilt(shadow.position, shadow.events, tuple(verdict.states), tuple(shadow.parked)), verdict
 
 
@@ -179,7 +179,7 @@ def _begin(connection: Conn, projections: Sequence[Projection]) -> None:
     )
 
 
-def _is_there(connection: Conn, projections: Sequence[Projection]) -> bool:
+def is_there(connection: Conn, projections: Sequence[Projection]) -> bool:
     """Whether the tables of an unfinished rebuild are those of this release."""
     tables = [f"{SHADOW}.{table}" for projection in projections for table in projection.tables]
     rows = connection.execute("SELECT to_regclass(t) FROM unnest(%s::text[]) AS t", (tables,)).fetchall()

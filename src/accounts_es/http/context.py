@@ -185,9 +185,10 @@ class Context:
             self.meta(), besides, decider, stream, command, *args, **kwargs
         )
 
-    async def execute_together(self, *steps: Step[Any, Any]) -> list[Outcome[Any]]:
-        """Carry out commands on different streams, all of them or none. Raises as `execute`."""
-        besides = Besides(self.idempotency, self.messages)
+    async def execute_together(self, *steps: Step[Any, Any], told: str = "") -> list[Outcome[Any]]:
+        """Carry out commands on different streams, all of them or none; ``told`` is the stream of whom the messages are
+        for. Raises as `execute`."""
+        besides = Besides(self.idempotency, self.messages, told)
         self.idempotency, self.messages = None, ()
         return await self.services.application.execute_together(self.meta(), besides, *steps)
 

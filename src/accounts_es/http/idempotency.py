@@ -15,6 +15,8 @@ from accounts_es.http.context import Context
 from accounts_es.http.origins import RawHeaders
 
 MAX_KEY: Final = 255
+# Without streams it is about somebody who was erased meanwhile.
+KEEP: Final = "UPDATE log.idempotency SET answer = %s WHERE key = %s AND streams IS NOT NULL RETURNING 1"
 _NO_BODY: Final = frozenset({b"", b"{}"})
 KEPT: Final = "24 hours"
 _REPEATED: Final = frozenset({b"set-cookie", b"x-fallback-cookies"})
@@ -64,4 +66,4 @@ async def remember(ctx: Context, status: int, body: bytes) -> None:
     headers = [(name.decode(), value.decode("latin-1")) for name, value in ctx.headers if name in _REPEATED]
     plain = to_json((status, body.decode(), headers))
     sealed = ctx.services.application.log.keys.seal_answer(ctx.answer_key, plain)
-    await ctx.reads.fetch("UPDATE log.idempotency SET answer = %s WHERE key = %s RETURNING 1", (sealed, key))
+    await ctx.reads.fetch(KEEP, (sealed, key))

@@ -5,7 +5,7 @@ Read row by row, so that no column can be forgotten, and sent while it is read. 
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from accounts_es.domain.team import events as team
 from accounts_es.eventstore.activities import COLUMNS, EventRow
-from accounts_es.eventstore.audit_record import Record, harmless_json, is_hidden
+from accounts_es.eventstore.audit_record import REDACTED, Record, harmless_json, is_hidden
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.opening import Opening, answered
 from projections.people import PersonRow
@@ -98,11 +98,20 @@ async def document(log: EventLog, person: PersonRow, found: list[int], at: datet
         others = [row for row in rows if row.stream.startswith("account-") and row.stream != person.stream]
         shown = await answered(log.reads, opening.records([row for row in rows if row not in others]))
         hidden = await answered(log.reads, closed.records(others))
-        for each in sorted([*shown, *hidden], key=lambda record: record.position):
+        for each in sorted([*(_own(each, person) for each in shown), *hidden], key=lambda record: record.position):
             yield f"{'' if first else ','}\n    {harmless_json(_event(each))}"
             first = False
         await asyncio.sleep(0)
     yield "\n  ]\n}\n"
+
+
+def _own(record: Record, person: PersonRow) -> Record:
+    """Where another person acted from is known of that person."""
+    who, _, impersonator = record.actor.partition("<")
+    device = impersonator or who.partition(":")[2]
+    if not device.startswith("account-") or device == person.stream:
+        return record
+    return replace(record, ip=record.ip and REDACTED, user_agent=record.user_agent and REDACTED)
 
 
 def _event(record: Record) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class WireFeed:
         self._turns = asyncio.Semaphore(AT_ONCE)
         """Who waits for a moment waits here: the queue of connections is short."""
         self._payloads: OrderedDict[int, JSONObject | None] = OrderedDict()
+        log.erased.append(self._forget)
 
     async def page(self, project: str, after: int) -> Page:
         """What happened in a project after a position."""
@@ -119,16 +120,21 @@ class WireFeed:
         """The response model as of then; nothing of somebody who was erased meanwhile."""
         position = event.recorded.position
         async with self._turns:
-            if position in self._payloads:
-                return self._payloads[position]
+            payloads = self._payloads
+            if position in payloads:
+                return payloads[position]
             try:
                 payload = await self._teller.payload(event)
             except Gone:
                 payload = None
-            self._payloads[position] = payload
-            if len(self._payloads) > _KEPT:
-                self._payloads.popitem(last=False)
+            payloads[position] = payload
+            if len(payloads) > _KEPT:
+                payloads.popitem(last=False)
             return payload
+
+    def _forget(self, _stream: str) -> None:
+        """Somebody was erased: what was told of them, or of a team they were in, is not told again from memory."""
+        self._payloads = OrderedDict()
 
     async def caused_by(self, event: WireEvent) -> str:
         """The id of the account that did it, if an account did and is still there."""

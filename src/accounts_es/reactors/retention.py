@@ -6,7 +6,6 @@ Any number of processes may run this: every step is a decision that changes noth
 import asyncio
 import logging
 import secrets
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -28,6 +27,7 @@ log = logging.getLogger(__name__)
 POLL: Final = 60.0
 """Seconds between two looks."""
 _AT_ONCE: Final = 100
+_LOST: Final = (psycopg.OperationalError, psycopg.InterfaceError)
 _UNSWEPT: Final = "SELECT max(number) FROM log.erasures WHERE NOT swept"
 _SWEPT: Final = "UPDATE log.erasures SET swept = true WHERE number <= %s AND NOT swept RETURNING 1"
 
@@ -55,7 +55,13 @@ class Retention:
         """Do what is due, and finish what was begun: certificates, and rows that are dead but still in the files."""
         await self._erasures.finish()
         for project in await projects.list_projects(self._app.log.reads):
-            await self._apply(project, now)
+            try:
+                await self._apply(project, now)
+            except _LOST:
+                raise
+            except Exception:
+                # The others do not wait for it.
+                log.exception("retention failed", extra={"project": project.project_id})
         await self._sweep()
 
     async def _apply(self, project: ProjectRow, now: datetime) -> None:
@@ -75,15 +81,24 @@ class Retention:
         while due := await people.list_deleted(self._app.log.reads, project.project_id, before, _AT_ONCE):
             erased = 0
             for each in due:
-                # Put under a hold, or erased by somebody else, just now.
-                with suppress(UserUnderLegalHold, UserErased, UserNotFound):
-                    await self._erasures.erase(_meta(project, now), each.stream, "retention")
-                    erased += 1
+                erased += await self._erased(project, each.stream, now)
             if len(due) < _AT_ONCE or not erased:
                 return
 
+    async def _erased(self, project: ProjectRow, stream: str, now: datetime) -> bool:
+        try:
+            await self._erasures.erase(_meta(project, now), stream, "retention")
+        except (UserUnderLegalHold, UserErased, UserNotFound):
+            return False  # put under a hold, erased by somebody else, or brought back, just now
+        except _LOST:
+            raise
+        except Exception:
+            log.exception("somebody could not be erased yet", extra={"project": project.project_id})
+            return False
+        return True
+
     async def _sweep(self) -> None:
-        """Let the database give back the space of rows that erasures left behind."""
+        """Let the database give back the space that erasures left behind, and forget it in its statistics."""
         ((number,),) = await self._app.log.reads.fetch(_UNSWEPT)
         if number is None:
             return
@@ -91,7 +106,7 @@ class Retention:
             self._conninfo, autocommit=True, application_name="accounts-es"
         ) as owner:
             for schema, table in await (await owner.execute(SPOTTED, (list(BESIDE),))).fetchall():
-                await owner.execute(sql.SQL("VACUUM {}").format(sql.Identifier(schema, table)))
+                await owner.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(schema, table)))
         await self._app.log.reads.fetch(_SWEPT, (number,))
 
 

@@ -167,7 +167,7 @@ async def _bring_in(
     else:
         joins = await _invited(ctx, team, invitee, roles, url)
     begins = (invitee.begins,) if invitee.begins is not None else ()
-    outcome, *_ = await ctx.execute_together(joins, *begins)
+    outcome, *_ = await ctx.execute_together(joins, *begins, told=invitee.stream)
     team_now: Team = outcome.state
     membership = team_now.membership_of(invitee.stream)
     # Whom somebody reached by an address is known to them; an id alone tells no more than the project lets members see.
@@ -296,6 +296,7 @@ async def _accept(ctx: Context, acting: Acting, way: Way, address: str, secret: 
             limit=new.limit if new is not None else 0,
             evict=not ctx.services.settings.trust_unverified,
         ),
+        told=acting.account.stream,
     )
     if new is not None:
         ctx.open_session(acting.account.account_id, new.secret, new.expires_at)

@@ -20,7 +20,7 @@ from accounts_es.application import Application
 from accounts_es.domain.event import Actor, Metadata
 from accounts_es.domain.project import PROJECT, Project, commands
 from accounts_es.domain.project.aggregate import project_stream
-from accounts_es.eventstore import erased_ids
+from accounts_es.eventstore import echoes, erased_ids
 from accounts_es.eventstore.connection import AsyncConn, connect
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
@@ -105,6 +105,7 @@ class Webhooks:
                     if idle or asyncio.get_running_loop().time() >= swept + _SWEEP:
                         await drop_orphans(event_log.reads)
                         await erased_ids.sweep(event_log.reads)
+                        await echoes.sweep(event_log.reads)
                         swept = asyncio.get_running_loop().time()
                     if idle:
                         return

@@ -31,11 +31,14 @@ def lift_hold(account: Account) -> Iterator[AccountEvent]:
 def erase(account: Account, *, reason: ErasureReason) -> Iterator[AccountEvent]:
     """Delete the account, unless it is, and destroy its key.
 
-    Raises `UserUnderLegalHold`: except for who was erased already, before an older backup was put in place.
+    Raises `UserUnderLegalHold`: except for who was erased already, before an older backup was put in place. Retention
+    erases who is deleted: `UserNotFound` for who came back since it looked.
     """
     _ensure_known(account)
     if account.held and reason != "restored":
         raise UserUnderLegalHold
+    if account.exists and reason == "retention":
+        raise UserNotFound
     if account.exists:
         yield AccountDeleted()
     yield AccountErased(reason=reason)
