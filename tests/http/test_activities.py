@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from accounts_es.http.callers import PERSONAL
 from tests.support.running import PASSWORD, Person, World
 from tests.support.server import Client
 
@@ -15,7 +16,13 @@ PATH = "/activities/events"
 @pytest.fixture(scope="module")
 def auditor(world: World) -> Client:
     """Somebody with a key for what happened and nothing else."""
-    return world.server.client(key=world.key("events.read", key_id="auditor"))
+    return world.server.client(key=world.key("events.read", PERSONAL, key_id="auditor"))
+
+
+@pytest.fixture(scope="module")
+def blind(world: World) -> Client:
+    """Somebody who may see what happened, and not to whom."""
+    return world.server.client(key=world.key("events.read"))
 
 
 def query(method: str, attribute: str | None = None, *values: Any) -> str:
@@ -221,3 +228,32 @@ def test_T57_an_erased_person_is_erased_from_the_audit(world: World, auditor: Cl
         assert value not in exported
     assert {each["ip"] for each in after[-len(before) :]} == {"[erased]"}
     assert listed(auditor, query("equal", "userId", jane.account_id))["total"] == 0
+
+
+def test_what_is_personal_is_shown_to_keys_that_may_see_it_alone(
+    world: World, auditor: Client, blind: Client, jane: Person
+) -> None:
+    team = jane.ask("POST", "/teams", teamId="unique()", name="Crew of Jane").json()["$id"]
+    jane.ask("PATCH", "/account/prefs", prefs={"secret-plan": "tea"})
+    labelled = world.server.operator().ask("PUT", f"/users/{jane.account_id}/labels", labels=["vip"])
+    jane.ask("PATCH", "/account/name", name="Jane Doe")
+    mine = query("equal", "userId", jane.account_id)
+    crew = query("equal", "teamId", team)
+    found = [*listed(auditor, mine)["events"], *listed(auditor, crew)["events"]]
+    first = min(int(each["$id"]) for each in found)
+    shown = [json.dumps(listed(blind, mine)), json.dumps(listed(blind, crew))]
+    shown += [blind.ask("GET", f"{PATH}/{each['$id']}").text for each in found]
+    shown += [blind.ask("GET", "/audit/export", format=each, after=first - 1).text for each in ("jsonl", "csv")]
+    undoing = {"userId": jane.account_id, "from": "2020-01-01", "dryRun": True}
+    shown += [blind.ask("POST", "/reverts", **undoing).text]
+    for personal in (jane.email, jane.account_id, "Jane Roe", "Jane Doe", "secret-plan", "Crew of Jane", "127.0.0.1"):
+        assert personal in json.dumps(found) or personal == "Jane Roe"
+        for text in shown:
+            assert personal not in text
+    (event,) = listed(blind, query("equal", "requestId", labelled.headers["x-request-id"]))["events"]
+    one = blind.ask("GET", f"{PATH}/{event['$id']}").json()
+    assert one["changes"] == [{"field": "labels", "old": [], "new": ["vip"]}], "what is not personal is shown"
+    renamed = next(each for each in found if each["topic"] == "account.name_changed")
+    marked = blind.ask("GET", f"{PATH}/{renamed['$id']}").json()
+    assert marked["changes"] == [{"field": "name", "old": "[redacted]", "new": "[redacted]"}]
+    assert (marked["data"]["name"], marked["ip"], marked["actorEmail"]) == ("[redacted]", "[redacted]", "")

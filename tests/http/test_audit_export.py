@@ -15,6 +15,7 @@ import pytest
 
 from accounts_es.application import Application
 from accounts_es.domain.account import ACCOUNT, commands
+from accounts_es.http.callers import PERSONAL
 from tests.support.metadata import metadata
 from tests.support.running import Person, World, administer
 from tests.support.server import Client, Log, Server
@@ -27,7 +28,7 @@ EVIL = '=HYPERLINK("http://evil")\r\n\x1b[2J\u202e","$'
 @pytest.fixture(scope="module")
 def auditor(world: World) -> Client:
     """Somebody with a key for what happened and nothing else."""
-    return world.server.client(key=world.key("events.read"))
+    return world.server.client(key=world.key("events.read", PERSONAL))
 
 
 def lines(answer: httpx.Response) -> list[dict[str, Any]]:

@@ -10,10 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from accounts_es.domain.security.events import AuditRead
 from tests.support.running import Person, World
 from tests.support.server import Client, Server
 
 REDACTED = "[redacted]"
+READS = "security.audit_read"
+"""What the topics of reads begin with, counted ones too."""
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +39,11 @@ def page(client: Client, after: int, **asked: Any) -> dict[str, Any]:
 
 
 def everything(client: Client, after: int = 0, **asked: Any) -> list[dict[str, Any]]:
-    """All pages."""
+    """All pages, without what says that they were read."""
     found: list[dict[str, Any]] = []
     while True:
         told = page(client, after, **asked)
-        found += told["events"]
+        found += [each for each in told["events"] if not each["topic"].startswith(READS)]
         after = told["position"]
         if not told["more"]:
             return found
@@ -48,7 +51,10 @@ def everything(client: Client, after: int = 0, **asked: Any) -> list[dict[str, A
 
 def newest(client: Client) -> int:
     """Where the log ends."""
-    return everything(client)[-1]["position"]
+    after = 0
+    while (told := page(client, after))["events"] or told["more"]:
+        after = told["position"]
+    return after
 
 
 @contextmanager
@@ -74,7 +80,9 @@ def sent(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             event[name] = value
         elif not line and event:
             if "data" in event:
-                yield {"id": int(event["id"]), **json.loads(event["data"])}
+                told = {"id": int(event["id"]), **json.loads(event["data"])}
+                if not told["topic"].startswith(READS):
+                    yield told
             event = {}
 
 
@@ -82,7 +90,8 @@ def test_every_event_of_the_project_from_the_first_on_in_pages_of_any_size(world
     jane = world.person()
     jane.ask("PATCH", "/account/name", name="Janet")
     rows = world.log.connection.execute(
-        "SELECT notification_id, topic FROM log.accounts_events WHERE project_id = 'default' ORDER BY 1"
+        """SELECT notification_id, topic FROM log.accounts_events WHERE project_id = 'default'
+           AND NOT starts_with(topic, 'security.audit_read') ORDER BY 1"""
     ).fetchall()
     for limit in (7, 100, 1000):
         found = everything(follower, limit=limit)
@@ -153,13 +162,15 @@ def test_an_empty_page_is_waited_for(world: World, second: Server, follower: Cli
     jane = world.person()
     begin = newest(follower)
     started = time.monotonic()
-    assert page(follower, begin, wait=1) == {"position": begin, "more": False, "events": []}
+    accounts = {"events[]": ["account.*"]}
+    told = page(follower, begin, wait=1, **accounts)
+    assert (told["more"], told["events"]) == (False, [])
     assert time.monotonic() - started >= 1
     later = threading.Timer(0.3, lambda: jane.ask("PATCH", "/account/name", name="Janet"))
     later.start()
     there = second.client(key=follower.headers["x-appwrite-key"])
     started = time.monotonic()
-    told = page(there, begin, wait=30)
+    told = page(there, begin, wait=30, **accounts)
     later.join()
     assert [each["topic"] for each in told["events"]] == ["account.name_changed"]
     assert time.monotonic() - started < 5
@@ -209,3 +220,32 @@ def test_who_is_asked_to_stop_does_not_wait_for_followers(
             assert list(told) == []
             stopping.join()
             assert time.monotonic() - started < 10
+
+
+def test_T50_who_follows_is_on_record_and_does_not_follow_themselves(world: World, jane: Person) -> None:
+    client = world.server.client(key=world.key("events.read", key_id="watchful"))
+    begin = newest(world.server.client(key=world.key("events.read")))
+    jane.ask("PATCH", "/account/name", name="Janet")
+    jane.ask("PATCH", "/account/name", name="Joan")
+    pattern = f"users.{jane.account_id}.*"
+    read = client.get("/events", params={"after": begin, "limit": 1})
+    (event,) = world.log.of(read)
+    assert isinstance(event, AuditRead)
+    assert (event.count, event.attributes) == (1, ())
+    (recorded,) = world.log.recorded(read)
+    assert (str(recorded.meta.actor), recorded.meta.operation) == ("key:watchful", "events.list")
+    # Reading on is counted, and who has nothing but reads before them waits.
+    again = client.get("/events", params={"after": read.json()["position"]})
+    assert world.log.of(again) == []
+    after, told = again.json()["position"], again.json()
+    while told["events"]:
+        told = page(client, after)
+        after = told["position"]
+    other = world.server.client(key=world.key("events.read", key_id="curious"))
+    asked = other.get("/events", params={"after": begin, "events[]": ["account.*", pattern]})
+    (event,) = world.log.of(asked)
+    assert isinstance(event, AuditRead)
+    assert event.attributes == ("events",)
+    assert event.question
+    assert jane.account_id not in repr(event)
+    assert world.log.of(other.get("/events", params={"after": after + 10**6})) == []

@@ -267,6 +267,8 @@ BESIDES = {
     "security.access_denied",
     "security.sign_in_refused",
     "security.refusals_counted",
+    "security.audit_read",
+    "security.audit_reads_counted",
 }
 """What any request may record besides its operation's own events."""
 

@@ -1,7 +1,7 @@
 """What happened in a project, for servers: Appwrite's activities, straight from the log."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final, cast
 
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from accounts_es.domain.catalog import DECIDERS
+from accounts_es.domain.decider import Decider
 from accounts_es.domain.errors import (
     AuditEventNotFound,
     DatabaseQueryOrderNull,
@@ -16,12 +17,12 @@ from accounts_es.domain.errors import (
     GeneralCursorNotFound,
     GeneralQueryInvalid,
 )
-from accounts_es.domain.event import NewerShape
+from accounts_es.domain.event import Event, NewerShape, Recorded, without_personal
 from accounts_es.domain.security.events import AuditRead
 from accounts_es.eventstore import activities
 from accounts_es.eventstore.activities import EventRow
 from accounts_es.eventstore.audit import plain
-from accounts_es.eventstore.audit_record import Record
+from accounts_es.eventstore.audit_record import REDACTED, Record
 from accounts_es.eventstore.keys import SealBroken
 from accounts_es.eventstore.listing import FIRST_PAGE, Asked, Attribute, Condition, Every, Filter, Kind, Operator, Order
 from accounts_es.eventstore.mapper import UnknownTopic
@@ -29,7 +30,7 @@ from accounts_es.eventstore.opening import Opening, acting, answered
 from accounts_es.eventstore.pages import page
 from accounts_es.http import models
 from accounts_es.http.context import Context
-from accounts_es.http.documents import ABSENT, differences
+from accounts_es.http.documents import ABSENT, Change, differences
 from accounts_es.http.listing import Queries
 from accounts_es.http.models.activities import ACTIVITY_NAMES, ACTOR_TYPES
 from accounts_es.http.operation import operation
@@ -130,13 +131,25 @@ async def _changes(ctx: Context, row: EventRow) -> list[models.ActivityChange]:
         recorded = await ctx.services.application.log.load(row.stream)
     except (UnknownTopic, NewerShape, SealBroken, ValidationError):
         return []
-    earlier = [each for each in recorded if each.stream_version < row.version]
-    before = decider.fold(earlier)
-    after = decider.fold([each for each in recorded if each.stream_version == row.version], before)
-    return [
-        {"field": each.field, "old": _there(each.old), "new": _there(each.new)}
-        for each in differences(_document(before), _document(after))
-    ]
+    changed = list(_changed(decider, recorded, row.version))
+    if ctx.caller.sees_personal:
+        return [_change(each.field, each.old, each.new) for each in changed]
+    # What changes as well where nothing personal is known is not personal. Of all else the name of the field is told.
+    clear = [replace(each, event=without_personal(each.event)) for each in recorded]
+    known = {each.path: each for each in _changed(decider, clear, row.version)}
+    hidden = dict.fromkeys(each.field.partition("/")[0] for each in changed if known.get(each.path) != each)
+    shown = [_change(each.field, each.old, each.new) for each in changed if known.get(each.path) == each]
+    return [*shown, *(_change(name, REDACTED, REDACTED) for name in hidden)]
+
+
+def _changed(decider: Decider[Any, Any], recorded: Sequence[Recorded[Event]], version: int) -> Iterator[Change]:
+    before = decider.fold([each for each in recorded if each.stream_version < version])
+    after = decider.fold([each for each in recorded if each.stream_version == version], before)
+    return differences(_document(before), _document(after))
+
+
+def _change(field: str, old: Any, new: Any) -> models.ActivityChange:
+    return {"field": field, "old": _there(old), "new": _there(new)}
 
 
 def _document(state: object) -> dict[str, Any]:
@@ -149,7 +162,7 @@ def _there(value: Any) -> Any:
 
 
 async def _shown(ctx: Context, rows: Sequence[EventRow]) -> list[models.ActivityEvent]:
-    opening = Opening(ctx.services.application.log.keys)
+    opening = Opening(ctx.services.application.log.keys, redact=not ctx.caller.sees_personal)
     shown: list[models.ActivityEvent] = []
     for at in range(0, len(rows), _AT_ONCE):
         records = await answered(ctx.reads, opening.records(rows[at : at + _AT_ONCE]))
@@ -160,7 +173,9 @@ async def _shown(ctx: Context, rows: Sequence[EventRow]) -> list[models.Activity
 
 
 async def actors(ctx: Context, records: Sequence[Record]) -> dict[str, AccountRow]:
-    """The accounts that acted and still are, by their streams."""
+    """The accounts that acted and still are, by their streams; nobody for who may not know them."""
+    if not ctx.caller.sees_personal:
+        return {}
     acted = {stream for record in records for stream in acting(record.actor)}
     found = await asyncio.gather(*(ctx.reads.load(accounts.BY_STREAM, (stream,)) for stream in acted))
     return {row.stream: row for row in found if row is not None}

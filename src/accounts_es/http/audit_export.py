@@ -53,7 +53,8 @@ async def _lines(ctx: Context, format_: str, after: int, head: int, filters: Seq
     if format_ == "csv" and not after:
         yield CSV_HEADER.encode()
     matching = condition(Every(tuple(filters))) if filters else Sql("true")
-    statement, opening = activities.AFTER.format(matching.text), Opening(ctx.services.application.log.keys)
+    statement = activities.AFTER.format(matching.text)
+    opening = Opening(ctx.services.application.log.keys, redact=not ctx.caller.sees_personal)
     while after < head:
         reach = min(after + _REACH, head)
         found = await ctx.reads.scan(statement, (ctx.project_id, after, reach, *matching.params, _ROWS))

@@ -27,6 +27,8 @@ USER_SCOPES: Final = GUEST_SCOPES | {
 KEY_SCOPES: Final = frozenset({"global", "health.read"})
 """What every key may do besides its own scopes."""
 
+PERSONAL: Final = "events.read.personal"
+"""What a key needs to see personal values in what happened, besides ``events.read``."""
 ALL_KEY_SCOPES: Final = (
     "users.read",
     "users.write",
@@ -63,7 +65,7 @@ ALL_KEY_SCOPES: Final = (
     "projections.read",
     "events.read",
     "reverts.write",
-    "events.read.personal",
+    PERSONAL,
     "health.read",
 )
 """The scopes a key can be given. ``policies.*`` is the old name of ``project.policies.*``."""
@@ -84,6 +86,11 @@ class Caller:
     """Who really calls, when ``account`` is whom they act as."""
     grant: Grant | None = None
     """What a key may give to others: its own scopes, for as long as it is good."""
+
+    @property
+    def sees_personal(self) -> bool:
+        """Whether events are shown to it with their personal values."""
+        return PERSONAL in self.scopes
 
     def describe(self, project_id: str) -> str:
         """How the contract names a caller in a scope refusal (users-teams, 4.2)."""

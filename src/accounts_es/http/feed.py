@@ -9,16 +9,20 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, NamedTuple
 
 from pydantic_core import to_json
 
+from accounts_es.adapters.ids import now
 from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.domain.errors import GeneralServiceUnavailable, GeneralUnauthorizedScope, Refusal
 from accounts_es.domain.event import Event, NewerShape, Recorded
+from accounts_es.domain.security.events import AuditRead, AuditReadsCounted
 from accounts_es.eventstore import activities
 from accounts_es.eventstore.activities import EventRow
+from accounts_es.eventstore.append import AppendRefused
 from accounts_es.eventstore.mapper import UnknownTopic
 from accounts_es.eventstore.opening import Opening, answered
 from accounts_es.eventstore.positions import head
@@ -34,7 +38,6 @@ log = logging.getLogger(__name__)
 
 MOST: Final = 2**53 - 1
 """What every JSON reader takes."""
-PERSONAL: Final = "events.read.personal"
 _ROWS: Final = 200
 """Events looked at in one go."""
 _REACH: Final = 20_000
@@ -46,6 +49,7 @@ _CONTEXT: Final = 16
 _HEARTBEAT: Final = 15.0
 _MOST_WAITING: Final = 500
 """Requests of one worker that wait for events."""
+_READS: Final = frozenset({AuditRead.topic, AuditReadsCounted.topic})
 _STATEMENT: Final = activities.AFTER.format("topic = ANY(%s)")
 
 
@@ -63,6 +67,11 @@ class Asked(NamedTuple):
         wanted = {topic for topic in BY_TOPIC if any(fnmatchcase(topic, each) for each in self.patterns)}
         return sorted(wanted.union(TOPICS))
 
+    def question(self, ctx: Context) -> str:
+        """The same for equal patterns, which may name people."""
+        keys = ctx.services.application.log.keys
+        return keys.digest(ctx.project_id, "audit.question", repr(self.patterns)).hex()[:32] if self.patterns else ""
+
     def takes(self, topic: str, names: Sequence[str]) -> bool:
         """Whether it is about an event."""
         return not self.patterns or any(each in names or fnmatchcase(topic, each) for each in self.patterns)
@@ -74,6 +83,7 @@ class Asked(NamedTuple):
     id="events.list",
     scope="events.read",
     returns=models.FeedPage,
+    emits=(AuditRead,),
 )
 async def list_events(
     ctx: Context,
@@ -89,7 +99,7 @@ async def list_events(
     ``wait`` an empty page is answered only after so many seconds, or once there is something. Who accepts
     ``text/event-stream`` is sent events as they happen, each with its position as its id (``Last-Event-ID``).
     """
-    asked = Asked(tuple(events), PERSONAL in ctx.caller.scopes)
+    asked = Asked(tuple(events), ctx.caller.sees_personal)
     if "text/event-stream" in (ctx.request.header(b"accept") or ""):
         _ensure_room(ctx)
         last = ctx.request.header(b"last-event-id") or ""
@@ -97,7 +107,7 @@ async def list_events(
         return Streamed("text/event-stream; charset=UTF-8", "", _sent(ctx, asked, begin, limit))
     found = await _page(ctx, asked, after, limit)
     if found["events"] or found["more"] or not wait:
-        return found
+        return await _noted(ctx, asked, found)
     _ensure_room(ctx)
     until = time.monotonic() + wait
     async with ctx.services.follower.watch(ctx.project_id) as watch:
@@ -107,7 +117,7 @@ async def list_events(
             left = until - time.monotonic()
             if found["events"] or found["more"] or left <= 0 or ctx.services.follower.closing:
                 await _ensure_key(ctx)
-                return found
+                return await _noted(ctx, asked, found)
             await watch.changed(left)
 
 
@@ -119,6 +129,7 @@ async def _sent(ctx: Context, asked: Asked, after: int, limit: int) -> AsyncGene
             page = await _page(ctx, asked, after, limit)
             try:
                 await _ensure_key(ctx)
+                await _noted(ctx, asked, page)
             except Refusal:
                 return
             for each in page["events"]:
@@ -129,6 +140,22 @@ async def _sent(ctx: Context, asked: Asked, after: int, limit: int) -> AsyncGene
             after = page["position"]
             if not page["more"]:
                 await watch.changed(_HEARTBEAT)
+
+
+async def _noted(ctx: Context, asked: Asked, page: models.FeedPage) -> models.FeedPage:
+    """The page, when it is on record that it was read.
+
+    What says no more than who read is not: two who follow would follow each other for ever.
+    """
+    told = sum(each["topic"] not in _READS for each in page["events"])
+    if told:
+        event = AuditRead(attributes=("events",) if asked.patterns else (), question=asked.question(ctx), count=told)
+        # Streams last: it was read now, whenever it was asked for.
+        try:
+            await ctx.services.refusals.record_following(replace(ctx.meta(), at=now()), event)
+        except AppendRefused:
+            raise GeneralServiceUnavailable from None
+    return page
 
 
 def _ensure_room(ctx: Context) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from pydantic_core import to_json
 
 from accounts_es.domain.errors import GeneralArgumentInvalid, GeneralUnauthorizedScope, ProjectNotFound, UserNotFound
+from accounts_es.domain.security.events import AuditRead
 from accounts_es.eventstore.moments import MOST_EVENTS, TooMuchHistory
 from accounts_es.eventstore.positions import position_at
 from accounts_es.http.context import Context, Moment
@@ -39,8 +40,13 @@ async def answer(ctx: Context, path: Mapping[str, str], values: Mapping[str, Any
     if ctx.caller.kind == "key" or not _is_own(ctx):
         ensure_auditor(ctx)
     position = await position_of(ctx, AT, ctx.request.query()[AT])
-    async with _then(ctx, position, await _streams(ctx, path, values)):
-        return await ctx.operation.handler(ctx, **values)
+    needed = await _streams(ctx, path, values)
+    async with _then(ctx, position, needed):
+        answered = await ctx.operation.handler(ctx, **values)
+    if ctx.caller.kind == "key":
+        of = [stream for stream in needed or () if stream != ctx.required_project.stream]
+        await ctx.note_audit_read(AuditRead(attributes=(AT,), count=1, about=of[0] if len(of) == 1 else ""))
+    return answered
 
 
 def ensure_auditor(ctx: Context) -> None:

@@ -106,7 +106,9 @@ async def create(
             allow=lambda undoing: _ensure_may(ctx, undoing),
             besides=besides,
         )
-    return revert_list(undoing, dry_run=dry_run, request_id=ctx.request.id)
+    # Who changes something sees what it becomes; who only looks sees what they may.
+    shown = ctx.caller.sees_personal or not dry_run
+    return revert_list(undoing, dry_run=dry_run, request_id=ctx.request.id, personal=shown)
 
 
 def _ensure_may(ctx: Context, undoing: Undoing) -> None:
