@@ -1,6 +1,7 @@
 """What projects name is no way into the network the server stands in."""
 
 import asyncio
+import gzip
 import ssl
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,6 +61,18 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(host)
 
+    def do_POST(self) -> None:
+        """A refusal that unpacks to more and more."""
+        packed = b"x" * 10_000_000
+        for _ in range(3):
+            packed = gzip.compress(packed)
+        self.send_response(400)
+        self.send_header("x-asked-for", self.headers["accept-encoding"])
+        self.send_header("content-encoding", "gzip, gzip, gzip")
+        self.send_header("content-length", str(len(packed)))
+        self.end_headers()
+        self.wfile.write(packed)
+
     def log_message(self, *_: object) -> None:
         """Not here."""
 
@@ -91,6 +104,13 @@ async def test_http_to_what_is_inside_is_a_connection_that_fails(port: int) -> N
     async with client("127.0.0.0/8") as inside:
         with pytest.raises(httpx.ConnectError, match="no public address"):
             await inside.get(f"http://127.0.0.1:{port}/inside", follow_redirects=True)
+
+
+async def test_an_answer_is_never_unpacked(port: int) -> None:
+    async with client("127.0.0.0/8") as inside:
+        answer = await inside.post(f"http://127.0.0.1:{port}/")
+    assert answer.headers["x-asked-for"] == "identity"
+    assert len(answer.content) == int(answer.headers["content-length"]) < 1000
 
 
 async def test_the_certificate_is_that_of_the_host_not_of_its_address(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ to, after the name was resolved: a name that resolves otherwise the second time 
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
@@ -77,7 +77,10 @@ class Reach:
 
 
 class PublicTransport(httpx.AsyncBaseTransport):
-    """HTTP(S) to addresses within reach only, also when an answer redirects. Raises `httpx.ConnectError` beyond."""
+    """HTTP(S) to addresses within reach only, also when an answer redirects. Raises `httpx.ConnectError` beyond.
+
+    Answers are taken as they come: unpacked, a few bytes could be more than there is memory.
+    """
 
     def __init__(self, reach: Reach, tls: ssl.SSLContext | None = None) -> None:
         self._reach = reach
@@ -95,15 +98,22 @@ class PublicTransport(httpx.AsyncBaseTransport):
         except OSError as error:
             raise httpx.ConnectError(str(error), request=request) from error
         request.extensions = {**request.extensions, "sni_hostname": url.raw_host.decode("ascii")}
+        request.headers["accept-encoding"] = "identity"
         try:
-            for _, address, _ in endpoints[:-1]:
-                request.url = url.copy_with(host=address)
-                with suppress(httpx.ConnectError, httpx.ConnectTimeout):
-                    return await self._inner.handle_async_request(request)
-            request.url = url.copy_with(host=endpoints[-1][1])
-            return await self._inner.handle_async_request(request)
+            answer = await self._first_of(request, [address for _, address, _ in endpoints])
         finally:
             request.url = url
+        answer.headers.pop("content-encoding", None)
+        return answer
+
+    async def _first_of(self, request: httpx.Request, addresses: Sequence[str]) -> httpx.Response:
+        url = request.url
+        for address in addresses[:-1]:
+            request.url = url.copy_with(host=address)
+            with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+                return await self._inner.handle_async_request(request)
+        request.url = url.copy_with(host=addresses[-1])
+        return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
         """Close what is open."""
