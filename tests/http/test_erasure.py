@@ -1,10 +1,13 @@
 """An operator erases people, or keeps them from being erased."""
 
+from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from secrets import token_hex
 
 from tests.support.running import PASSWORD, Person, World, an_email
-from tests.support.server import Client
+from tests.support.server import Client, Log, Server
+from tests.support.smtp import free_port
 from tests.support.verifier import verifier
 
 
@@ -77,3 +80,21 @@ def test_an_answer_about_a_membership_is_not_kept_for_an_erased_person(
     assert operator.ask("POST", f"/users/{jane.account_id}/erasure").status_code == 201
     then = operator.request("POST", path, json=made, headers=headers)
     assert (then.status_code, then.json()["type"]) == (409, "general_idempotency_key_reused")
+
+
+def test_an_invitation_that_waits_goes_with_whom_it_invites(database: str, tmp_path: Path) -> None:
+    away = {"ACCOUNTS_SMTP_HOST": "127.0.0.1", "ACCOUNTS_SMTP_PORT": str(free_port())}
+    with closing(Log(database)) as log, Server(tmp_path / "data", database_url=database, **away) as server:
+        owner, operator, email = server.client(), server.operator(), an_email()
+        owner.ask("POST", "/account", userId="unique()", email=email, password=PASSWORD)
+        owner.ask("POST", "/account/sessions/email", email=email, password=PASSWORD)
+        team = owner.ask("POST", "/teams", teamId="unique()", name="Theirs").json()["$id"]
+        known = operator.ask("POST", "/users", userId="unique()", email=an_email()).json()["email"]
+        for invited in (known, an_email()):
+            fields = {"email": invited, "roles": ["x"], "url": "http://localhost/"}
+            made = owner.ask("POST", f"/teams/{team}/memberships", **fields)
+            assert made.status_code == 201, made.text
+            waiting = "SELECT count(*) FROM log.outbox"
+            assert log.connection.execute(waiting).fetchall() == [(1,)]
+            assert operator.ask("POST", f"/users/{made.json()['userId']}/erasure").status_code == 201
+            assert log.connection.execute(waiting).fetchall() == [(0,)]
