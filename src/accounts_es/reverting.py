@@ -1,11 +1,12 @@
 """Undoing what happened: which events, what that comes to, and doing it in one append (docs/decisions/0012)."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
 from accounts_es.application import NOTHING_BESIDES, Application, Besides, Step
 from accounts_es.domain.catalog import REVERTS
+from accounts_es.domain.decider import Claim
 from accounts_es.domain.errors import GeneralResourceLocked, RevertTooLarge
 from accounts_es.domain.event import Event, Metadata, Recorded
 from accounts_es.domain.project import Grant
@@ -60,11 +61,19 @@ async def preview(
     application: Application, project: str, chosen: Mapping[str, Set[int]], grant: Grant | None = None
 ) -> Undoing:
     """What undoing the chosen events would change, what it cannot, and what is in the way."""
-    plans: list[Plan] = []
-    for stream, positions in chosen.items():
-        history = await application.log.load(stream)
-        plans.append(await _plan(application, project, history, positions, grant))
-    return Undoing(tuple(plans))
+    plans: dict[str, Plan] = {}
+    refused: dict[str, dict[Field, str]] = {}
+    anew: Collection[str] = chosen
+    while anew:
+        for stream in anew:
+            history: Sequence[Recorded[Any]] = await application.log.load(stream)
+            reverts = REVERTS[stream.partition("-")[0]]
+            plans[stream] = plan(reverts, history, chosen[stream], refused=refused.get(stream), permitted=within(grant))
+        # Whoever does not get a value back does not give up the one it has: the others are looked at again.
+        anew = await _taken(application, project, plans)
+        for stream, fields in anew.items():
+            refused.setdefault(stream, {}).update(dict.fromkeys(fields, _TAKEN))
+    return Undoing(tuple(plans.values()))
 
 
 async def revert(
@@ -106,32 +115,26 @@ def _step(planned: Plan) -> Step[Any, Any]:
     return Step(REVERTS[planned.stream.partition("-")[0]].decider, planned.stream, decide, causes)
 
 
-async def _plan(
-    application: Application, project: str, history: Sequence[Recorded[Any]], positions: Set[int], grant: Grant | None
-) -> Plan:
-    reverts = REVERTS[history[0].stream.partition("-")[0]]
-    refused: dict[Field, str] = {}
-    while True:
-        planned = plan(reverts, history, positions, refused=refused, permitted=within(grant))
-        taken = await _taken(application, project, planned)
-        if not taken:
-            return planned
-        refused |= dict.fromkeys(taken, _TAKEN)
-
-
-async def _taken(application: Application, project: str, planned: Plan) -> list[Field]:
-    """The fields that want a value which another stream holds."""
-    wanted = {
-        (claim.kind, application.log.keys.digest(project, claim.kind, claim.value)): each.field
-        for each in planned.compensations
-        for claim in each.takes
-    }
+async def _taken(application: Application, project: str, plans: Mapping[str, Plan]) -> dict[str, list[Field]]:
+    """The fields, by their streams, that want a value which another stream keeps, or gets back before them."""
+    found: dict[str, list[Field]] = {}
+    wanted: dict[tuple[str, bytes], tuple[Claim, str, Field]] = {}
+    wishes = [(made, claim, each) for each in plans.values() for made in each.compensations for claim in made.takes]
+    for made, claim, each in sorted(wishes, key=lambda wish: wish[0].cause):
+        key = (claim.kind, application.log.keys.digest(project, claim.kind, claim.value))
+        _, first, _ = wanted.setdefault(key, (claim, each.stream, made.field))
+        if first != each.stream:
+            found.setdefault(each.stream, []).append(made.field)
     if not wanted:
-        return []
+        return found
     kinds, digests = zip(*wanted, strict=True)
     rows = await application.log.reads.fetch(
-        """SELECT kind, digest FROM log.claims JOIN unnest(%s::text[], %s::bytea[]) AS w (k, d)
-           ON kind = k AND digest = d WHERE project_id = %s AND stream <> %s""",
-        (list(kinds), list(digests), project, planned.stream),
+        """SELECT kind, digest, stream FROM log.claims JOIN unnest(%s::text[], %s::bytea[]) AS w (k, d)
+           ON kind = k AND digest = d WHERE project_id = %s""",
+        (list(kinds), list(digests), project),
     )
-    return [wanted[str(kind), bytes(digest)] for kind, digest in rows]
+    for kind, digest, holder in rows:
+        claim, stream, field = wanted[str(kind), bytes(digest)]
+        if holder != stream and (holder not in plans or claim not in plans[holder].frees):
+            found.setdefault(stream, []).append(field)
+    return found

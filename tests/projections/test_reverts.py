@@ -210,3 +210,77 @@ async def test_a_thousand_events_of_many_people_are_undone_at_once(application: 
     assert len([each for each in undoing.items if each.outcome == "reverted"]) == 1000
     rows = await application.log.reads.fetch("SELECT 1 FROM log.accounts_events WHERE request_id = 'undo'")
     assert len(rows) == 1000
+
+
+# Values that only one may have ----------------------------------------------------------------------------------------
+
+
+async def people_called(application: Application, meta: Meta, *names: str) -> None:
+    for name in names:
+        of = {"account_id": name, "email": f"{name}@example.org", "email_target_id": f"t{name}"}
+        await application.execute(meta(), ACCOUNT, f"account-{name}", commands.sign_up, **of)
+
+
+async def move(application: Application, of: Metadata, name: str, address: str) -> None:
+    mail = {"email": f"{address}@example.org", "target_id": f"t{name}"}
+    await application.execute(of, ACCOUNT, f"account-{name}", commands.change_email, **mail)
+
+
+async def addresses(application: Application, *names: str) -> list[str]:
+    """What they are called by, in the log, in the read models and by their targets."""
+    found: list[str] = []
+    for name in names:
+        state = (await application.load(ACCOUNT, f"account-{name}")).state
+        row = await accounts.get(application.log.reads, "default", name)
+        assert row.email == state.email == state.targets[0].identifier
+        found.append((state.email or "").partition("@")[0])
+    return found
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "c")])
+async def test_people_whose_addresses_were_swapped_have_their_own_again(
+    application: Application, meta: Meta, names: tuple[str, ...]
+) -> None:
+    await people_called(application, meta, *names)
+    await move(application, meta(request_id="swap"), names[-1], "aside")
+    for name, other in zip(reversed(names[:-1]), reversed(names[1:]), strict=True):
+        await move(application, meta(request_id="swap"), name, other)
+    await move(application, meta(request_id="swap"), names[-1], names[0])
+    assert await addresses(application, *names) == [*names[1:], names[0]]
+
+    assert {each.outcome for each in (await undo(application, request="swap")).items} == {"reverted"}
+    assert await addresses(application, *names) == [*names]
+    for name in names:
+        again = {"account_id": "new", "email": f"{name}@example.org", "email_target_id": "tnew"}
+        with pytest.raises(UserAlreadyExists):
+            await application.execute(meta(), ACCOUNT, "account-new", commands.sign_up, **again)
+
+
+async def test_who_does_not_get_an_address_back_keeps_the_one_there_is(application: Application, meta: Meta) -> None:
+    await people_called(application, meta, "a", "b")
+    await move(application, meta(request_id="swap"), "b", "aside")
+    await move(application, meta(request_id="swap"), "a", "b")
+    await move(application, meta(request_id="swap"), "b", "a")
+    await move(application, meta(), "a", "elsewhere")
+    taken = {"account_id": "c", "email": "b@example.org", "email_target_id": "tc"}
+    await application.execute(meta(), ACCOUNT, "account-c", commands.sign_up, **taken)
+    undoing = await undo(application, request="swap")
+    assert {each.stream: each.outcome for each in undoing.items} == {
+        "account-a": "conflict",
+        "account-b": "impossible",
+    }
+    assert await addresses(application, "a", "b", "c") == ["elsewhere", "a", "b"]
+
+
+async def test_a_value_that_two_want_back_goes_to_the_first_and_the_plan_says_so(
+    application: Application, meta: Meta
+) -> None:
+    await people_called(application, meta, "a", "b")
+    await move(application, meta(request_id="wrong"), "a", "x")
+    await move(application, meta(), "b", "a")
+    await move(application, meta(request_id="wrong"), "b", "y")
+    chosen = await selected(application, Wanted(project="default", request="wrong"))
+    said = {each.stream: each.outcome for each in (await preview(application, "default", chosen)).items}
+    assert said == {"account-a": "reverted", "account-b": "impossible"}
+    assert {each.stream: each.outcome for each in (await undo(application, request="wrong")).items} == said
+    assert await addresses(application, "a", "b") == ["a", "y"]

@@ -212,6 +212,50 @@ async def test_T29_what_a_refused_request_had_claimed_is_free_for_the_next_one_o
     assert kinds(outcomes) == ["ClaimTaken", "stored"]
 
 
+async def test_a_request_takes_what_it_frees_itself(log: EventLog, database: str) -> None:
+    for name in ("1", "2"):
+        stream = f"account-{name}"
+        await log.append(beginning(log, stream, claims=[taking(stream, "account.email", name)]))
+    swap = (
+        taking("account-1", "account.email", "2"),
+        freeing("account-1", "account.email", "1"),
+        taking("account-2", "account.email", "1"),
+        freeing("account-2", "account.email", "2"),
+    )
+    events = (*labels("account-1", 2, "x").events, *labels("account-2", 2, "x").events)
+    await log.append(Append(events, swap))
+    held = [("account-1", log.keys.digest("default", "account.email", "2"))]
+    assert rows(database, "SELECT stream, digest FROM log.claims ORDER BY stream")[:1] == held
+    assert rows(database, "SELECT count(*) FROM log.claims") == [(2,)]
+
+
+async def test_T29_what_changed_hands_in_a_request_that_is_refused_is_where_it_was(
+    log: EventLog, database: str
+) -> None:
+    for name in ("1", "2", "3"):
+        stream = f"account-{name}"
+        await log.append(beginning(log, stream, claims=[taking(stream, "account.email", name)]))
+    before = rows(database, "SELECT stream, digest FROM log.claims ORDER BY stream")
+    key = IdempotencyKey(b"key", b"fingerprint")
+    wanted = (
+        taking("account-1", "account.email", "2"),
+        freeing("account-1", "account.email", "1"),
+        taking("account-2", "account.email", "1"),
+        freeing("account-2", "account.email", "2"),
+        taking("account-2", "account.email", "new"),
+        taking("account-2", "account.email", "3"),
+    )
+    events = (*labels("account-1", 2, "x").events, *labels("account-2", 2, "x").events)
+    outcomes = await together(
+        log.append(Append(events, wanted, (), key)),
+        # Nobody else takes what another request was about to free.
+        log.append(beginning(log, "account-4", claims=[taking("account-4", "account.email", "1")])),
+    )
+    assert kinds(outcomes) == ["ClaimTaken", "ClaimTaken"]
+    assert rows(database, "SELECT stream, digest FROM log.claims ORDER BY stream") == before
+    assert rows(database, "SELECT count(*) FROM log.idempotency") == [(0,)]
+
+
 async def test_a_stale_request_learns_that_it_is_stale_before_it_learns_of_a_taken_claim(log: EventLog) -> None:
     await log.append(beginning(log, "account-1", claims=[taking("account-1", "account.email", "a@b.co")]))
     await log.append(beginning(log, "account-2", LabelAdded(label="x")))

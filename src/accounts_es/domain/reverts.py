@@ -135,6 +135,8 @@ class Plan:
     compensations: tuple[Compensation, ...]
     scopes: frozenset[str]
     """What a caller needs to make these changes."""
+    frees: frozenset[Claim] = frozenset()
+    """Unique values the aggregate gives up."""
 
 
 Permitted: TypeAlias = Callable[[Field, Any, Any], str | None]
@@ -169,6 +171,8 @@ class _Planning(Generic[S, E]):
     refused: Mapping[Field, str]
     permitted: Permitted
     states: list[S] = field(default_factory=list[S])
+    sets: list[Field | None] = field(default_factory=list[Field | None])
+    """What each event sets."""
     items: dict[int, Item] = field(default_factory=dict[int, Item])
     made: list[Compensation] = field(default_factory=list[Compensation])
     undone: set[int] = field(default_factory=set[int])
@@ -179,17 +183,19 @@ class _Planning(Generic[S, E]):
         self.states = [decider.initial]
         for recorded in self.history:
             self.states.append(decider.fold([recorded], self.states[-1]))
+        self.sets = [self.reverts.field_of(recorded.event) for recorded in self.history]
+        erased = any(each.erased or each.event.erases for each in self.history)
         chosen = {nth for nth, recorded in enumerate(self.history) if recorded.position in self.selected}
         for nth in sorted(chosen):
             event = self.history[nth].event
-            if self.reverts.field_of(event) is None:
+            if self.sets[nth] is None:
                 self._say(nth, None, "impossible", self.reverts.never[type(event)])
-            elif any(each.erased or each.event.erases for each in self.history):
+            elif erased:
                 self._say(nth, None, "impossible", "what was personal is erased for good")
         chosen -= set(self.items)
         state = self._whole(self.states[-1], chosen)
         if cast("Any", state).exists:
-            self._fields(state, chosen - set(self.items))
+            state = self._fields(state, chosen - set(self.items))
         return Plan(
             self.history[-1].stream,
             self.states[-1],
@@ -197,6 +203,7 @@ class _Planning(Generic[S, E]):
             tuple(self.items[nth] for nth in sorted(self.items)),
             tuple(self.made),
             frozenset(self.reverts.fields[each.field.name].scope for each in self.made),
+            decider.claims(self.states[-1]) - decider.claims(state),
         )
 
     # The aggregate itself ---------------------------------------------------------------------------------------------
@@ -245,7 +252,7 @@ class _Planning(Generic[S, E]):
 
     # Its fields -------------------------------------------------------------------------------------------------------
 
-    def _fields(self, state: S, chosen: Set[int]) -> None:
+    def _fields(self, state: S, chosen: Set[int]) -> S:
         by_field: dict[Field, set[int]] = {}
         for nth in chosen:
             found = self.reverts.field_of(self.history[nth].event)
@@ -255,6 +262,7 @@ class _Planning(Generic[S, E]):
         # The latest first, so that a value is free again when an earlier one wants it back.
         for found, run in sorted(runs, key=lambda each: -each[1][-1]):
             state = self._restore(found, run, state)
+        return state
 
     def _run(self, asked: Field, mine: Set[int]) -> list[int]:
         """The selected events that nobody else's came after; says of the others what keeps them."""
@@ -262,7 +270,9 @@ class _Planning(Generic[S, E]):
         touches = [
             nth
             for nth in range(min(mine), len(self.history))
-            if value(self.states[nth], asked) != value(self.states[nth + 1], asked)
+            # Few events of a long history say anything of the field; the others need not be looked at.
+            if (self.sets[nth] in {None, asked} or self.sets[nth] == Field(WHOLE))
+            and value(self.states[nth], asked) != value(self.states[nth + 1], asked)
         ]
         run: list[int] = []
         later: int | None = None
