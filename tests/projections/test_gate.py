@@ -12,6 +12,13 @@ from accounts_es.application import Application
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.events import LabelAdded, NameChanged, PrefsUpdated, SignedUp
 from accounts_es.domain.event import Event, Metadata, Recorded
+from accounts_es.domain.project import PROJECT
+from accounts_es.domain.project import commands as project_commands
+from accounts_es.domain.project.events import PlatformAdded
+from accounts_es.domain.resource import RESOURCE
+from accounts_es.domain.resource import commands as resource_commands
+from accounts_es.domain.resource.events import ResourceProtected
+from accounts_es.eventstore.compare import first_difference
 from accounts_es.eventstore.connection import Conn, connect_sync
 from accounts_es.eventstore.gate import Origin
 from accounts_es.eventstore.kept import NothingKept, follow, forget, kept, roll_back
@@ -320,3 +327,52 @@ async def test_what_a_comparison_that_was_killed_leaves_behind_goes(
     owner.execute("CREATE SCHEMA read_check; CREATE TABLE read_check.accounts_v2 AS TABLE read.accounts_v2")
     follow(database, master, projections.ALL)
     assert owner.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'read_check'").fetchall() == []
+
+
+RESOURCES = projections.resources.projection
+PROJECTS = projections.projects.projection
+OF_WHAT = [(RESOURCES, ResourceProtected, "resource-1"), (PROJECTS, PlatformAdded, "project-default")]
+
+
+@pytest.fixture
+async def settled(application: Application, meta: Meta) -> Application:
+    """A project with a platform, and two resources."""
+    made = {"project_id": "default", "name": "D"}
+    await application.execute(meta(), PROJECT, "project-default", project_commands.create_project, **made)
+    web = {"platform_id": "web", "kind": "web", "name": "Web", "identifier": "example.org"}
+    await application.execute(meta(), PROJECT, "project-default", project_commands.add_platform, **web)
+    for nth in (1, 2):
+        thing = {"resource_type": "notes", "resource_id": f"n{nth}", "permissions": ['read("any")']}
+        await application.execute(meta(), RESOURCE, f"resource-{nth}", resource_commands.protect, **thing)
+    return application
+
+
+@pytest.mark.parametrize(("projection", "event", "stream"), OF_WHAT, ids=("resources", "projects"))
+async def test_T43_doing_without_a_stream_covers_rows_that_do_not_name_it(
+    settled: Application, database: str, master: MasterKey, projection: Projection, event: type[Event], stream: str
+) -> None:
+    def handler(tx: Tx, recorded: Recorded[Any]) -> None:
+        if recorded.stream == stream:
+            raise ZeroDivisionError
+        projection.handlers[event](tx, recorded)
+
+    broken = replace(projection, handlers={**projection.handlers, event: handler})
+    done = rebuild(database, master, [broken], accept=Accept(parked=True))
+    assert [each.stream for each in done.parked] == [stream]
+
+
+async def test_a_row_that_does_not_name_its_stream_is_traced_to_it_and_compared_with_it_alone(
+    settled: Application, owner: Conn, database: str, master: MasterKey
+) -> None:
+    owner.execute(
+        "CREATE SCHEMA read_next; CREATE TABLE read_next.resource_readers_v1 AS TABLE read.resource_readers_v1"
+    )
+    owner.execute(
+        "DELETE FROM read_next.resource_readers_v1 WHERE position = (SELECT max(position) FROM read.resources_v2)"
+    )
+    table = "resource_readers_v1"
+    assert first_difference(owner, table, "read_next", only=["resource-1"]) is None
+    assert first_difference(owner, table, "read_next", without=["resource-2"]) is None
+    found = first_difference(owner, table, "read_next", only=["resource-2"])
+    assert found is not None
+    assert (found.stream, found.rows, found.rebuilt) == ("resource-2", 1, None)

@@ -1,7 +1,7 @@
 """Two copies of a read model's table, held against each other byte for byte."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -109,14 +109,13 @@ def first_difference(
         return Difference(table, {}, mine, theirs, 0)
     keys = key_columns(connection, LIVE, table)
     compared = [name for name in live if name in rebuilt and (name not in accepted or name in keys)]
-    owner = next((name for name in _OWNERS if name in live), None)
 
     def side(schema: str) -> sql.Composed:
         conditions: list[sql.Composable] = []
-        if owner is not None and only is not None:
-            conditions.append(sql.SQL("{} = ANY({})").format(sql.Identifier(owner), sql.Literal(list(only))))
-        if owner is not None and without:
-            conditions.append(sql.SQL("{} <> ALL({})").format(sql.Identifier(owner), sql.Literal(list(without))))
+        if only is not None:
+            conditions.append(_of(live, only))
+        if without:
+            conditions.append(sql.SQL("NOT ({})").format(_of(live, without)))
         return sql.SQL("(SELECT {} FROM {} WHERE {})").format(
             sql.SQL(", ").join(map(sql.Identifier, compared)),
             sql.Identifier(schema, table),
@@ -140,25 +139,51 @@ def first_difference(
         sql.SQL("SELECT to_jsonb(l), to_jsonb(s) FROM {} ORDER BY {} LIMIT 1").format(joined, order)
     ).fetchone()
     mine, theirs = first if first is not None else (None, None)
-    return _described(table, keys, owner, mine, theirs, counted[0])
+    return _described(connection, table, keys, mine, theirs, counted[0])
+
+
+def _of(names: Collection[str], streams: Sequence[str]) -> sql.Composed:
+    """The condition that a row is of one of these streams. Without a column that says so it is told by the position of
+    an event of its stream, or is of its project."""
+    asked = sql.Literal(list(streams))
+    owner = next((name for name in _OWNERS if name in names), None)
+    if owner is not None:
+        return sql.SQL("{} = ANY({})").format(sql.Identifier(owner), asked)
+    if "position" in names:
+        return sql.SQL(
+            "position IN (SELECT notification_id FROM log.accounts_events WHERE originator_id = ANY({}))"
+        ).format(asked)
+    return sql.SQL("'project-' || project_id = ANY({})").format(asked)
+
+
+def _stream(connection: Conn, row: Mapping[str, Any]) -> str:
+    """Whose row it is, told in the same ways."""
+    owner = next((name for name in _OWNERS if name in row), None)
+    if owner is not None:
+        return str(row[owner])
+    if "position" in row:
+        found = connection.execute(
+            "SELECT originator_id FROM log.accounts_events WHERE notification_id = %s", (row["position"],)
+        ).fetchone()
+        return str(found[0]) if found is not None else ""
+    return f"project-{row.get('project_id')}"
 
 
 def _described(
+    connection: Conn,
     table: str,
     keys: Sequence[str],
-    owner: str | None,
     live: dict[str, Any] | None,
     rebuilt: dict[str, Any] | None,
     rows: int,
 ) -> Difference:
     known: dict[str, Any] = live or rebuilt or {}
     changed = [name for name in known if live is None or rebuilt is None or live[name] != rebuilt[name]]
-    stream = known.get(owner) if owner is not None else f"project-{known.get('project_id')}"
     return Difference(
         table,
         {name: known[name] for name in keys},
         {name: live[name] for name in changed} if live is not None else None,
         {name: rebuilt[name] for name in changed} if rebuilt is not None else None,
         rows,
-        str(stream),
+        _stream(connection, known),
     )
