@@ -113,6 +113,8 @@ def resource_key(resource_type: str, resource_id: str) -> str:
 _OF_ID: Final[LiteralString] = (
     "SELECT stream FROM streams_v1 WHERE project_id = %s AND kind = %s AND id = ANY(%s::text[]) ORDER BY stream"
 )
+_LAST: Final[LiteralString] = """SELECT originator_id FROM log.accounts_events WHERE originator_id = ANY(%s::text[])
+    ORDER BY notification_id DESC LIMIT 1"""
 _TEAMS: Final[LiteralString] = "SELECT DISTINCT team FROM belongings_v1 WHERE account = ANY(%s::text[])"
 _ACCOUNTS: Final[LiteralString] = "SELECT DISTINCT account FROM belongings_v1 WHERE team = ANY(%s::text[])"
 _ID: Final[LiteralString] = "SELECT stream, id FROM streams_v1 WHERE stream = ANY(%s::text[])"
@@ -121,6 +123,15 @@ _ID: Final[LiteralString] = "SELECT stream, id FROM streams_v1 WHERE stream = AN
 async def with_ids(reads: Reads, project_id: str, kind: Kind, *ids: str) -> list[str]:
     """The streams that ever had one of these ids; also those of what is gone."""
     return [row[0] for row in await reads.fetch(_OF_ID, (project_id, kind, list(ids)))]
+
+
+async def last_with_id(reads: Reads, project_id: str, kind: Kind, identity: str) -> str | None:
+    """The stream that has this id, or of those that are gone the last that had it."""
+    found = await with_ids(reads, project_id, kind, identity)
+    if not found:
+        return None
+    ((stream,),) = await reads.fetch(_LAST, (found,))
+    return str(stream)
 
 
 async def teams_of(reads: Reads, accounts: list[str]) -> list[str]:

@@ -257,3 +257,10 @@ def test_what_is_personal_is_shown_to_keys_that_may_see_it_alone(
     marked = blind.ask("GET", f"{PATH}/{renamed['$id']}").json()
     assert marked["changes"] == [{"field": "name", "old": "[redacted]", "new": "[redacted]"}]
     assert (marked["data"]["name"], marked["ip"], marked["actorEmail"]) == ("[redacted]", "[redacted]", "")
+
+
+def test_a_cursor_beyond_all_numbers_is_not_found(operator: Client) -> None:
+    for cursor in ("9" * 36, str(2**63)):
+        query = json.dumps({"method": "cursorAfter", "values": [cursor]})
+        answer = operator.get("/activities/events", params={"queries[]": [query]})
+        assert (answer.status_code, answer.json()["type"]) == (400, "general_cursor_not_found")

@@ -161,3 +161,9 @@ def test_an_export_cut_off_by_a_kill_goes_on(database: str, tmp_path: Path) -> N
             assert time.monotonic() < end
         assert server.operator().ask("GET", "/health").status_code == 200
         assert "ASGI" not in server.logged
+
+
+def test_a_question_the_log_cannot_answer_is_refused_before_the_file_begins(auditor: Client) -> None:
+    search = json.dumps({"method": "search", "attribute": "topic", "values": ["account"]})
+    answer = auditor.get(PATH, params={"queries[]": [search]})
+    assert (answer.status_code, answer.json()["type"]) == (400, "general_query_invalid")

@@ -189,3 +189,30 @@ def test_a_key_needs_both_scopes(world: World, jane: Person) -> None:
         client = world.server.client(key=world.key(*scopes))
         assert client.get(f"/users/{jane.account_id}/history").status_code == status
     assert jane.client.get(f"/users/{jane.account_id}/history").status_code == 401
+
+
+def test_without_a_moment_the_end_of_the_log_is_meant_whatever_the_clocks_say(
+    world: World, operator: Client, jane: Person
+) -> None:
+    """A clock that was set back, or another server's that is ahead: the newest events are later than now (T38)."""
+    user = f"/users/{jane.account_id}"
+    begin = world.log.connection.execute("SELECT max(notification_id) FROM log.accounts_events").fetchall()[0][0]
+    changed = operator.ask("PATCH", f"{user}/name", name="Later").headers["x-request-id"]
+
+    def shift(hours: int) -> None:
+        with world.log.connection.transaction():
+            world.log.connection.execute("SET LOCAL session_replication_role = replica")
+            world.log.connection.execute(
+                """UPDATE log.accounts_events SET recorded_at = recorded_at + make_interval(hours => %s)
+                   WHERE request_id = %s""",
+                (hours, changed),
+            )
+
+    shift(1)
+    try:
+        blamed = operator.get(f"{user}/history/blame").json()["fields"]
+        patch = operator.get(f"{user}/history/diff?from={begin}").json()["patch"]
+    finally:
+        shift(-1)
+    assert [(each["value"], each["requestId"]) for each in blamed if each["field"] == "name"] == [("Later", changed)]
+    assert {"op": "replace", "path": "/name", "value": "Later", "old": "Jane Roe"} in patch

@@ -177,3 +177,11 @@ def test_no_secret_is_told(undoer: Client, jane: Person) -> None:
     created = undoer.ask("POST", "/reverts", userId=jane.account_id, dryRun=True, **{"from": "2020-01-01"})
     assert "argon2" not in created.text
     assert {each["outcome"] for each in told["reverts"]} <= {"impossible", "conflict", "reverted", "nothing"}
+
+
+def test_what_was_done_to_a_team_is_undone_when_it_is_gone(undoer: Client, operator: Client, world: World) -> None:
+    team = operator.ask("POST", "/teams", teamId="unique()", name="Crew").json()["$id"]
+    request = changed(operator.ask("DELETE", f"/teams/{team}"))
+    assert outcomes(ask(undoer, requestId=request, teamId=team)) == ["reverted"]
+    assert operator.ask("GET", f"/teams/{team}").json()["name"] == "Crew"
+    assert undoer.ask("POST", "/reverts", requestId=request, teamId="nobody").status_code == 404

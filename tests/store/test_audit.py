@@ -14,7 +14,7 @@ from accounts_es.eventstore.audit import Wanted, find_stream, records, state_at
 from accounts_es.eventstore.connection import Conn, connect_sync
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.security import Refusals
-from tests.support.metadata import NOON
+from tests.support.metadata import NOON, metadata
 
 Meta = Callable[..., Metadata]
 
@@ -116,3 +116,16 @@ async def test_T55_what_people_send_cannot_break_a_line(history: None, connectio
         line = record.json()
         assert line.isprintable()
         assert json.loads(line)["position"] == record.position
+
+
+async def test_a_state_as_of_a_time_ends_where_the_first_later_event_is(
+    application: Application, connection: Conn, master: MasterKey
+) -> None:
+    """A slow request is stored after a quick one that came later: nothing is passed over."""
+    signing_up = {"account_id": "jane", "name": "Jane"}
+    await application.execute(metadata(at=NOON), ACCOUNT, "account-1", commands.sign_up, **signing_up)
+    for name, seconds in (("quick", 2), ("slow", 1)):
+        at = NOON + timedelta(seconds=seconds)
+        await application.execute(metadata(at=at), ACCOUNT, "account-1", commands.change_name, name=name)
+    told = [state_at(connection, master, "account-1", time=NOON + timedelta(seconds=nth)) for nth in range(3)]
+    assert [(version, state.name) for version, state in told] == [(1, "Jane"), (1, "Jane"), (3, "slow")]

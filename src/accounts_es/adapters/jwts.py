@@ -49,6 +49,8 @@ MOST_KEY_LIFE: Final = timedelta(days=1)
 """Contract: cross-cutting, 3.3."""
 _P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _SCALAR_BYTES: Final = 48
+_SKEW: Final = 5
+"""Seconds that the clock of whoever checks a fresh token may be behind the one of the server that made it."""
 _CLAIMS: Final = ("iss", "aud", "sub", "iat", "nbf")
 """What ES256 tokens say besides."""
 
@@ -79,7 +81,8 @@ class Jwts:
         if self._algorithm == "HS256":
             return jwt.encode(payload, _key(self._secret, "jwt", project_id), "HS256")
         begin = int(at.timestamp())
-        payload |= {"iss": self._issuer, "aud": project_id, "sub": claims.account_id, "iat": begin, "nbf": begin}
+        payload |= {"iss": self._issuer, "aud": project_id, "sub": claims.account_id}
+        payload |= {"iat": begin, "nbf": begin - _SKEW}
         pair = self._pairs(project_id)[0]
         return jwt.encode(payload, pair.private, "ES256", headers={"kid": pair.key_id})
 
@@ -199,7 +202,7 @@ def _payload(
 ) -> dict[str, Any]:
     """What a token of ours says that is good now. Raises `JwtBroken`."""
     claims = () if audience is None else _CLAIMS
-    options: Any = {"require": [*claims, "exp"], "verify_aud": audience is not None}
+    options: Any = {"require": [*claims, "exp"], "verify_aud": audience is not None, "verify_iat": False}
     try:
         token = jwt.decode_complete(text, key, [algorithm], options=options, audience=audience, issuer=issuer)
     except jwt.ExpiredSignatureError:

@@ -20,7 +20,7 @@ from accounts_es.eventstore.audit import Wanted
 from accounts_es.eventstore.audit_record import harmless, harmless_json
 from accounts_es.reverting import Undoing, preview, selected
 from accounts_es.reverting import revert as undo
-from projections import people, projects, teams
+from projections import people, projects, streams
 
 _COLUMNS: Final = ("position", "event", "stream", "field", "from", "to", "outcome", "reason")
 
@@ -78,10 +78,9 @@ async def _narrowed(
     if user is not None:
         stream = (await people.get(reads, project, user)).stream
     if team is not None:
-        row = await teams.find(reads, project, team)
-        if row is None:
+        stream = await streams.last_with_id(reads, project, "team", team)
+        if stream is None:
             raise TeamNotFound
-        stream = row.stream
     if key is not None:
         by = f"key:{key}"
     elif actor is not None:

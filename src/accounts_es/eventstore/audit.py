@@ -109,6 +109,8 @@ def state_at(
 ) -> tuple[int, Any]:
     """The version and the folded state of a stream as of a position or a time, both inclusive.
 
+    Times may run backwards where requests overtook each other: what is later ends it, whatever comes after.
+
     Version 0 is a stream that had not begun. Raises `LookupError` for a stream of a kind that has no state, and what
     `decode` raises for an event this release cannot read.
     """
@@ -120,8 +122,10 @@ def state_at(
     known = answered(connection, load_keys(keys if master is not None and not redact else None, {stream}))
     rows = connection.cursor(binary=True).execute(
         """SELECT notification_id, originator_version, topic, state FROM log.accounts_events WHERE originator_id = %s
-           AND notification_id <= %s AND recorded_at <= %s ORDER BY originator_version""",
-        (stream, position if position is not None else 2**62, time or datetime.max.replace(tzinfo=UTC)),
+           AND notification_id <= %s AND originator_version < coalesce((
+               SELECT min(originator_version) FROM log.accounts_events WHERE originator_id = %s AND recorded_at > %s
+           ), 9223372036854775807) ORDER BY originator_version""",
+        (stream, position if position is not None else 2**62, stream, time or datetime.max.replace(tzinfo=UTC)),
     )
     mark = ERASED if not known else REDACTED if redact else SEALED
     recorded: list[Recorded[Any]] = [

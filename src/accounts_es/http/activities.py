@@ -91,7 +91,7 @@ async def list_events(
     total: Annotated[bool, Flag(loose=True)] = True,
 ) -> models.ActivityEventList:
     """A page of what happened in the project, newest first unless asked otherwise, and how many events match."""
-    if queries.cursor is not None and not (queries.cursor.isascii() and queries.cursor.isdecimal()):
+    if queries.cursor is not None and not _is_position(queries.cursor):
         raise GeneralCursorNotFound
     asked = replace(queries, filters=await resolved(ctx, queries.filters), orders=queries.orders or _NEWEST_FIRST)
     rows, matching = await page(
@@ -155,6 +155,10 @@ def _change(field: str, old: Any, new: Any) -> models.ActivityChange:
 def _document(state: object) -> dict[str, Any]:
     """A folded state as JSON, without hashes."""
     return cast("dict[str, Any]", from_json(to_json(plain(state))))
+
+
+def _is_position(cursor: str) -> bool:
+    return cursor.isascii() and cursor.isdecimal() and int(cursor) <= MOST
 
 
 def _there(value: Any) -> Any:

@@ -320,7 +320,11 @@ class Api:
 
 
 def _kept(operation: Operation) -> RawHeaders:
-    return [(b"cache-control", b"public, max-age=%d" % operation.public_for)]
+    return [
+        (b"cache-control", b"public, max-age=%d" % operation.public_for),
+        # What a cache keeps for one project and page is not for another that is named in the headers.
+        (b"vary", b"Origin, X-Appwrite-Project"),
+    ]
 
 
 async def _until_even(request: Request, step: float) -> None:

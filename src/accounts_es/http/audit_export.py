@@ -1,16 +1,16 @@
 """The audit as a file: every event of a project, from a position on, sent while it is read."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Annotated, Final
 
-from accounts_es.domain.errors import GeneralArgumentInvalid
+from accounts_es.domain.errors import GeneralArgumentInvalid, GeneralQueryInvalid
 from accounts_es.domain.security.events import AuditExported
 from accounts_es.eventstore import activities
 from accounts_es.eventstore.activities import EventRow
 from accounts_es.eventstore.audit_record import CSV_HEADER
-from accounts_es.eventstore.listing import FIRST_PAGE, Every, Filter
+from accounts_es.eventstore.listing import FIRST_PAGE, Every
 from accounts_es.eventstore.opening import Opening, answered
 from accounts_es.eventstore.pages import Sql, condition
 from accounts_es.http.activities import MOST, Asking, named, question_of, resolved
@@ -25,7 +25,15 @@ _REACH: Final = 50_000
 _TYPES: Final = {"jsonl": "application/x-ndjson; charset=UTF-8", "csv": "text/csv; charset=UTF-8"}
 
 
-@operation("GET", "/audit/export", id="audit.export", scope="events.read", returns=Streamed, emits=(AuditExported,))
+@operation(
+    "GET",
+    "/audit/export",
+    id="audit.export",
+    scope="events.read",
+    returns=Streamed,
+    emits=(AuditExported,),
+    raises=(GeneralQueryInvalid,),
+)
 async def export(
     ctx: Context,
     *,
@@ -37,6 +45,7 @@ async def export(
     if queries != replace(FIRST_PAGE, filters=queries.filters):
         raise GeneralArgumentInvalid("Invalid `queries` param: an export takes filters alone")
     filters = await resolved(ctx, queries.filters)
+    matching = condition(Every(filters)) if filters else Sql("true")
     ((head,),) = await ctx.reads.fetch(activities.HEAD)
     noted = AuditExported(
         format=format_,
@@ -46,13 +55,12 @@ async def export(
         until=head,
     )
     await ctx.services.refusals.record_export(ctx.meta(), noted)
-    return Streamed(_TYPES[format_], f"audit-{ctx.project_id}.{format_}", _lines(ctx, format_, after, head, filters))
+    return Streamed(_TYPES[format_], f"audit-{ctx.project_id}.{format_}", _lines(ctx, format_, after, head, matching))
 
 
-async def _lines(ctx: Context, format_: str, after: int, head: int, filters: Sequence[Filter]) -> AsyncGenerator[bytes]:
+async def _lines(ctx: Context, format_: str, after: int, head: int, matching: Sql) -> AsyncGenerator[bytes]:
     if format_ == "csv" and not after:
         yield CSV_HEADER.encode()
-    matching = condition(Every(tuple(filters))) if filters else Sql("true")
     statement = activities.AFTER.format(matching.text)
     opening = Opening(ctx.services.application.log.keys, redact=not ctx.caller.sees_personal)
     while after < head:

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from accounts_es.domain.errors import GeneralArgumentInvalid, GeneralUnauthorizedScope, ProjectNotFound, UserNotFound
 from accounts_es.domain.security.events import AuditRead
 from accounts_es.eventstore.moments import MOST_EVENTS, TooMuchHistory
-from accounts_es.eventstore.positions import position_at
+from accounts_es.eventstore.positions import head, position_at
 from accounts_es.http.context import Context, Moment
 from accounts_es.http.operation import AT, OF_EVENTS
 from accounts_es.http.rules import Invalid
@@ -75,6 +75,12 @@ async def position_of(ctx: Context, name: str, value: Any) -> "Moment":
     if position is None:
         raise GeneralArgumentInvalid(f"Invalid `{name}` param: Value must not lie beyond the end of the log")
     return Moment(reads, position, time)
+
+
+async def end_of_log(ctx: Context) -> "Moment":
+    """Now. The clock does not say what that is: it may have been set back, or another server's be ahead."""
+    reads = ctx.services.reads
+    return Moment(reads, await head(reads), ctx.at)
 
 
 def too_much(name: str) -> GeneralArgumentInvalid:

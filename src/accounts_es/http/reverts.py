@@ -26,7 +26,7 @@ from accounts_es.http.models.reverts import RevertList, revert_list
 from accounts_es.http.operation import operation
 from accounts_es.http.rules import Flag, Id, Moment, Number, Text, Texts
 from accounts_es.reverting import MOST, Undoing, preview, revert, selected
-from projections import people, teams
+from projections import people, streams
 
 WRITE: Final = "reverts.write"
 READ: Final = "events.read"
@@ -127,10 +127,10 @@ async def _stream(ctx: Context, user_id: str | None, team_id: str | None) -> str
     if user_id is not None:
         return (await people.get(ctx.reads, ctx.project_id, user_id)).stream
     if team_id is not None:
-        team = await teams.find(ctx.reads, ctx.project_id, team_id)
+        team = await streams.last_with_id(ctx.reads, ctx.project_id, "team", team_id)
         if team is None:
             raise TeamNotFound
-        return team.stream
+        return team
     return None
 
 

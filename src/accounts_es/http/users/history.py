@@ -14,7 +14,7 @@ from accounts_es.http.documents import ABSENT, NOBODY, differences
 from accounts_es.http.histories import EVERYTHING, Happened, History, blamed, provenances
 from accounts_es.http.models.history import HistoryBlame, HistoryChange, HistoryDiff, HistoryList
 from accounts_es.http.operation import operation
-from accounts_es.http.past import ensure_auditor, position_of, too_much
+from accounts_es.http.past import end_of_log, ensure_auditor, position_of, too_much
 from accounts_es.http.rules import Id, Number, Text
 from accounts_es.http.webhooks.rules import Place
 from projections import streams
@@ -97,7 +97,7 @@ async def get_history_diff(
     """
     history = await _history(ctx, user_id)
     begin = await position_of(ctx, "from", from_)
-    end = await position_of(ctx, "to", to if to is not None else ctx.at)
+    end = await position_of(ctx, "to", to) if to is not None else await end_of_log(ctx)
     try:
         old, new = await history.then(begin.position), await history.then(end.position)
     except TooMuchHistory:
@@ -127,7 +127,7 @@ async def get_history_blame(
     Needs the scope ``audit.read`` as well.
     """
     history = await _history(ctx, user_id)
-    end = await position_of(ctx, "to", to if to is not None else ctx.at)
+    end = await position_of(ctx, "to", to) if to is not None else await end_of_log(ctx)
     history.until = end.position
     try:
         found = await history.blame()
@@ -153,7 +153,8 @@ async def _read(ctx: Context, history: History, count: int) -> None:
     """Record who looked. Raises `UserNotFound` where there was nobody to look at."""
     if not history.known:
         raise UserNotFound
-    await ctx.note_audit_read(AuditRead(count=count, about=history.streams[-1]))
+    for stream in history.streams:
+        await ctx.note_audit_read(AuditRead(count=count, about=stream))
 
 
 def _place(cursor: str | None) -> tuple[int, int]:
