@@ -326,7 +326,8 @@ class Application:
         recorded = cast("Sequence[Recorded[E]]", await self.log.load(stream, after=version))
         if recorded:
             version, state = recorded[-1].stream_version, decider.fold(recorded, state)
-            self._cache.put(stream, version, state, [each.event for each in recorded])
+            if not self.log.keys.is_buried(stream):  # while it was read
+                self._cache.put(stream, version, state, [each.event for each in recorded])
         return version, state, True
 
 

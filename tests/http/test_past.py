@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from accounts_es.domain.security.events import AuditRead
 from accounts_es.http.operation import OF_EVENTS, OF_STATE
 from accounts_es.http.table import OPERATIONS
 from tests.support.pastime import Past, differing
@@ -215,3 +216,18 @@ def test_decisions_that_were_recorded_were_right(world: World, operator: Client,
     assert ask(operator, user, thing)["decision"] is True
     assert ask(operator, user, thing, denied.position) == answer.json()
     assert isinstance(denied.meta.at, datetime)
+
+
+def test_T50_a_server_s_look_at_the_past_is_on_record_and_one_s_own_is_not(
+    world: World, operator: Client, user: str, jane: Person
+) -> None:
+    at = head(world)
+    ((stream,),) = world.log.connection.execute(
+        "SELECT stream FROM read.accounts_v2 WHERE account_id = %s", (user,)
+    ).fetchall()
+    (read,) = world.log.of(operator.get(f"/users/{user}?at={at}"))
+    assert isinstance(read, AuditRead)
+    assert (read.attributes, read.count, read.about) == (("at",), 1, stream)
+    assert [each.topic for each in world.log.of(operator.get(f"/users?at={at}"))] == [AuditRead.topic]
+    assert world.log.of(operator.get(f"/users/{user}")) == []
+    assert not any(isinstance(each, AuditRead) for each in world.log.of(jane.client.get(f"/account?at={at}")))

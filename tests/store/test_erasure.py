@@ -1,5 +1,6 @@
 """An erased person is nowhere: not in the database, not in its files, not in memory, and not in a restored backup."""
 
+import base64
 import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import pytest_asyncio
 
 import projections
 from accounts_es.application import Application, Besides, step
+from accounts_es.cli.deliver import erase_again
 from accounts_es.domain.account import ACCOUNT, Account, commands
 from accounts_es.domain.account.events import AccountDeleted, AccountErased, AccountEvent, LegalHoldPlaced, SignedUp
 from accounts_es.domain.errors import UserErased, UserNotFound, UserUnderLegalHold
@@ -22,7 +24,7 @@ from accounts_es.erasures import Erasures
 from accounts_es.eventstore import echoes
 from accounts_es.eventstore import log as log_module
 from accounts_es.eventstore.append import Append, Effect, IdempotencyKey, StreamErased
-from accounts_es.eventstore.certificates import facts
+from accounts_es.eventstore.certificates import CertificateFiles, Erasure, facts, text
 from accounts_es.eventstore.connection import connect, connect_sync
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.ledger import growth
@@ -32,6 +34,7 @@ from accounts_es.eventstore.rebuild import verify
 from accounts_es.eventstore.scrub import scrub
 from accounts_es.http.idempotency import KEEP
 from accounts_es.messages import Mail
+from accounts_es.settings import Settings
 from tests.support.appends import beginning, labels, logs, rows, taking
 from tests.support.examples import EXAMPLE_OF
 from tests.support.metadata import metadata
@@ -389,3 +392,16 @@ def test_a_key_that_was_buried_does_not_come_back() -> None:
     keys.bury("account-1")
     keys.add({"account-1": wrapped})
     assert keys.get("account-1") is None
+
+
+async def test_T58_before_anything_is_served_or_delivered_whoever_has_a_certificate_is_erased(
+    log: EventLog, database: str, master: MasterKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await log.append(beginning(log, "account-1", name="Ann"))
+    ((origin,),) = await log.reads.fetch("SELECT origin FROM log.ledger")
+    signer = Signer(origin, SECRET)
+    facts_ = Erasure("account-1", "default", "request", datetime.now(UTC), "0" * 64, 3, 1, 3)
+    CertificateFiles(tmp_path / "erasures").keep("account-1", signer.sign_text(text(origin, facts_, 0, "")))
+    monkeypatch.setenv("ACCOUNTS_LEDGER_KEY", base64.b64encode(SECRET).decode())
+    await erase_again(Settings(data=tmp_path), database, master)
+    assert rows(database, "SELECT stream, reason FROM log.erasures") == [("account-1", "restored")]

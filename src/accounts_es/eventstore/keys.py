@@ -132,6 +132,10 @@ class KeyRing:
         if len(self._buried) > _BURIED:
             self._buried.popitem(last=False)
 
+    def is_buried(self, subject: str) -> bool:
+        """Whether they were erased, as far as this process was told."""
+        return subject in self._buried
+
     def held(self) -> list[str]:
         """Whose keys are in memory."""
         return list(self._keys)
