@@ -11,13 +11,11 @@ import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote
 
 import psycopg
 from pydantic import JsonValue
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from accounts_es.domain.account import ACCOUNT
@@ -63,7 +61,8 @@ from accounts_es.domain.project.commands.keys import USED_EVERY
 from accounts_es.domain.values import is_id
 from accounts_es.eventstore.append import AppendRefused
 from accounts_es.eventstore.reader import ReadsClosed
-from accounts_es.http import gates, idempotency, limits, pages, past
+from accounts_es.http import gates, idempotency, limits, past
+from accounts_es.http.answers import PRIVATE, Answer, File, moved, told
 from accounts_es.http.callers import GUEST, caller_with_jwt, caller_with_key, caller_with_session
 from accounts_es.http.context import Context, Services
 from accounts_es.http.cookies import presented
@@ -73,26 +72,12 @@ from accounts_es.http.origins import RawHeaders, allow, is_trusted, unknown_orig
 from accounts_es.http.requests import Request
 from accounts_es.http.routes import Routes
 from accounts_es.http.rules import Invalid
-from accounts_es.settings import SERVER_VERSION
 from projections import projects
 from projections.accounts import AccountRow
 from projections.api_keys import ApiKeyRow
 
 log = logging.getLogger(__name__)
 
-_NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
-_JSON: Final = (b"content-type", b"application/json; charset=UTF-8")
-_HTML: Final = (b"content-type", b"text/html; charset=UTF-8")
-_URL_SAFE: Final = ":/%#?=@[]!$&'()*+,;~"
-_NOTHING: Final = (b"content-type", b"text/plain; charset=UTF-8")
-"""Of an empty answer: the Python SDK needs a type, and the web SDK would parse JSON."""
-_NO_STORE: Final[RawHeaders] = [
-    (b"cache-control", b"no-cache, no-store, must-revalidate"),
-    (b"expires", b"0"),
-    (b"pragma", b"no-cache"),
-]
-_PRIVATE: Final[RawHeaders] = [(b"cache-control", b"no-store")]
-"""On every other answer as well: nearly all of them are about one caller (ASVS V14.3.2)."""
 ACCESS_SECONDS: Final = 86_400
 _SDK: Final = re.compile(r"[^A-Za-z0-9 ._-]")
 """What a program's name is not made of."""
@@ -126,62 +111,6 @@ DENIALS: Final = (
     UserUnauthorized,
 )
 """Refusals that are recorded: somebody reached for what is not theirs, or tried a key (ASVS V16.3.1, V16.3.2)."""
-
-
-class Answer(Response):
-    """A response whose headers are final and whose body is whole."""
-
-    def __init__(self, status: int, body: bytes, headers: RawHeaders) -> None:
-        self.status_code = status
-        self.body = body
-        self.background = None
-        if status == 204:
-            self.raw_headers = [_NOSNIFF, _NOTHING, *headers]
-        else:
-            self.raw_headers = [_NOSNIFF, _JSON, (b"content-length", b"%d" % len(body)), *headers]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send it."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body})
-
-
-class File(Answer):
-    """A response that is sent while it is made. It ends early when nobody reads it any more, and unfinished when it
-    cannot be made: whoever reads it sees that."""
-
-    def __init__(self, streamed: Streamed, request_id: str) -> None:
-        super().__init__(200, b"", _PRIVATE)
-        self.raw_headers[1:3] = [(b"content-type", streamed.content_type.encode())]
-        if streamed.name:
-            self.raw_headers.append((b"content-disposition", f'attachment; filename="{streamed.name}"'.encode()))
-        else:
-            # Proxies that gather an answer before they pass it on would never pass this on.
-            self.raw_headers.append((b"x-accel-buffering", b"no"))
-        self._parts = streamed.parts
-        self._request_id = request_id
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send it, part by part."""
-        gone = asyncio.create_task(_gone(receive))
-        try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            async for part in self._parts:
-                if gone.done():
-                    return
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        except (psycopg.Error, ReadsClosed) as error:
-            log.warning("file not finished", extra={"request": self._request_id, "error": type(error).__name__})
-        finally:
-            gone.cancel()
-            await self._parts.aclose()
-
-
-async def _gone(receive: Receive) -> None:
-    """Wait until the client hangs up."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 class Api:
@@ -290,7 +219,7 @@ class Api:
         remembered = await idempotency.recall(ctx) if changes else None
         if remembered is not None:
             await limits.succeeded(ctx, counted)
-            return Answer(remembered.status, remembered.body, [*_PRIVATE, *remembered.headers])
+            return Answer(remembered.status, remembered.body, [*PRIVATE, *remembered.headers])
         if (operation.has_past or operation.id in OF_EVENTS) and AT in ctx.request.query():
             result = await past.answer(ctx, path, values)
         else:
@@ -302,7 +231,7 @@ class Api:
         if isinstance(result, Streamed):
             return File(result, ctx.request.id)
         body = result if isinstance(result, bytes) else b"" if result is None else to_json(result)
-        answer = Answer(operation.status, body, _kept(operation) if operation.public_for else _PRIVATE)
+        answer = Answer(operation.status, body, _kept(operation) if operation.public_for else PRIVATE)
         if changes:
             await idempotency.remember(ctx, operation.status, body)
         return answer
@@ -332,47 +261,6 @@ async def _until_even(request: Request, step: float) -> None:
     if step:
         spent = time.monotonic() - request.arrived
         await asyncio.sleep(step - spent % step)
-
-
-def moved(status: int, to: Redirect) -> Answer:
-    """The answer that sends a browser on."""
-    answer = Answer(status, b"", _NO_STORE)
-    answer.raw_headers[1] = _HTML
-    answer.raw_headers.append((b"location", quote(to.url, safe=_URL_SAFE).encode()))
-    answer.raw_headers.append((b"referrer-policy", b"no-referrer"))
-    return answer
-
-
-def told(ctx: Context | None, refused: Refusal) -> Answer:
-    """The refusal as whoever asked can read it."""
-    return error_page(refused) if ctx is not None and ctx.operation.for_browsers else error_answer(refused)
-
-
-def error_page(refused: Refusal) -> Answer:
-    """The same as `error_answer`, for people."""
-    plain = error_answer(refused)
-    body = pages.error(refused.wire_status, refused.wire_type, refused.message).encode()
-    answer = Answer(plain.status_code, body, plain.raw_headers[3:])
-    answer.raw_headers[1] = _HTML
-    answer.raw_headers.append((b"content-security-policy", pages.ERROR_POLICY.encode()))
-    return answer
-
-
-def error_answer(refused: Refusal) -> Answer:
-    """The contract's error body (cross-cutting, 5)."""
-    status = refused.wire_status
-    body = to_json(
-        {
-            "message": refused.message if status == refused.status else "Server Error",
-            "code": status,
-            "type": refused.wire_type,
-            "version": SERVER_VERSION,
-        }
-    )
-    headers = list(_NO_STORE)
-    if refused.status == 503:
-        headers.append((b"retry-after", b"1"))
-    return Answer(status, body, headers)
 
 
 def _project_parameter(request: Request) -> str | None:
