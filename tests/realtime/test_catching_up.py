@@ -67,3 +67,21 @@ def test_who_was_away_too_long_is_told_so(world: World, jane: Person) -> None:
         assert listener.said("error")["code"] == 1013
         jane.ask("PATCH", "/account/name", name="Janet")
         listener.event("users.*.update.name")
+
+
+def test_what_happened_in_a_team_before_they_joined_is_told_to_nobody(
+    world: World, operator: Client, jane: Person
+) -> None:
+    """They may hear of the team from now on; who was in it and has left is none of their business."""
+    left, joe = world.person(), world.person()
+    team = jane.ask("POST", "/teams", teamId="unique()", name="Crew").json()["$id"]
+    memberships = f"/teams/{team}/memberships"
+    earlier = operator.ask("POST", memberships, userId=left.account_id, roles=[]).json()["$id"]
+    operator.ask("DELETE", f"{memberships}/{earlier}")
+    jane.ask("PUT", f"/teams/{team}", name="Before")
+    own = operator.ask("POST", memberships, userId=joe.account_id, roles=["player"]).json()["$id"]
+    jane.ask("PUT", f"/teams/{team}", name="After")
+    with listening(world.server, joe) as listener:
+        listener.subscribe("teams", "memberships", after=0)
+        listener.event("teams.*.update")
+        assert [each["payload"].get("name", each["payload"]["$id"]) for each in listener.events] == [own, "After"]

@@ -223,3 +223,14 @@ def test_who_does_not_read_is_hung_up_on_and_the_others_hear_everything(world: W
             assert reading.event("users.*.update.prefs")["payload"]["nth"] == nth
         with pytest.raises(ConnectionClosed):
             assert len([idle.recv(5) for _ in range(250)]) == 0
+
+
+def test_queries_of_a_socket_are_bounded_together(world: World) -> None:
+    """A guest may ask for anything, but not for the server's memory."""
+    long = json.dumps({"method": "equal", "attribute": "name", "values": ["x" * 3900]})
+    with Listener(world.server) as guest:
+        guest.said("connected")
+        assert guest.subscribe("account", queries=[long] * 4)["success"]
+        assert guest.subscribe("teams", queries=[long], name="more")["code"] == 1003
+        assert guest.subscribe("account", queries=[long])["success"]
+        assert guest.subscribe("teams", queries=[long], name="more")["success"]

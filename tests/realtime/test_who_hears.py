@@ -190,3 +190,22 @@ def test_sockets_of_one_account_and_address_are_counted(world: World, tmp_path_f
         jane.ask("PATCH", "/account/name", name="Janet")
         again.event("users.*.update.name")
         again.close()
+
+
+def test_a_project_that_switches_sockets_off_has_none_from_then_on(world: World) -> None:
+    world.project("switched-off")
+    by_key = world.server.client(project="switched-off", key=world.key("project.write", project="switched-off"))
+    joe = world.person(project="switched-off")
+    cookies = dict(joe.client.cookies.items())
+    with (
+        Listener(world.server, project="switched-off", cookies=cookies) as listener,
+        Listener(world.server, project="switched-off") as guest,
+        Listener(world.server) as elsewhere,
+    ):
+        for each in (listener, guest, elsewhere):
+            each.said("connected")
+        assert by_key.ask("PATCH", "/project/protocols/websocket", enabled=False).is_success
+        for each in (listener, guest):
+            assert each.said("error", AT_ONCE)["code"] == 1008
+            assert each.ended(AT_ONCE)[0] == 1008
+        elsewhere.nothing_yet()

@@ -47,7 +47,7 @@ from accounts_es.http.realtime.socket import (
     frame,
     response,
 )
-from accounts_es.http.realtime.subscriptions import MOST_CHANNELS, Subscription, checked, of_url
+from accounts_es.http.realtime.subscriptions import LONGEST_QUERIES, MOST_CHANNELS, Subscription, checked, of_url
 from accounts_es.http.requests import Request, as_mapping
 from accounts_es.http.rules import Invalid
 from projections import accounts, projects
@@ -98,20 +98,19 @@ class Realtime:
             return
         settings = self._services.settings
         request = Request({**scope, "method": "GET"}, receive)
-        address = site(request.client_ip(settings.trusted_proxies))
-        if self._hub.sockets >= settings.sockets or self._hub.addresses[address] >= settings.sockets_per_address:
+        address, present = site(request.client_ip(settings.trusted_proxies)), self._hub.present
+        if present.sockets >= settings.sockets or present.addresses[address] >= settings.sockets_per_address:
             await _turn_away(send, 429)
             return
         socket = Socket(project="", address=address)
         try:
-            await self._hub.enter(socket)
-            failed, hello = await self._let_in(socket, request)
-        except (psycopg.Error, OSError, ReadsClosed) as failure:
-            log.warning("no socket: the database is away", extra={"error": type(failure).__name__})
-            self._hub.leave(socket)
-            await _turn_away(send, 503)
-            return
-        try:
+            try:
+                await self._hub.enter(socket)
+                failed, hello = await self._let_in(socket, request)
+            except (psycopg.Error, OSError, ReadsClosed) as failure:
+                log.warning("no socket: the database is away", extra={"error": type(failure).__name__})
+                await _turn_away(send, 503)
+                return
             await send({"type": "websocket.accept"})
             if failed is not None:
                 await send({"type": "websocket.send", "text": error(failed.code, failed.message)})
@@ -147,7 +146,11 @@ class Realtime:
     async def _find_out(self, socket: Socket, request: Request) -> Access | None:
         services, query = self._services, request.query()
         named = request.header(b"x-appwrite-project") or query.get("project")
-        project = await projects.find(services.reads, named) if isinstance(named, str) and is_id(named) else None
+        project = None
+        if isinstance(named, str) and is_id(named):
+            # Found by its project before the project is read: what is switched off after that finds the socket.
+            self._hub.present.place(socket, named)
+            project = await projects.find(services.reads, named)
         origin = request.header(b"origin")
         hosts = (*services.settings.own_hosts, *(project.hostnames if project is not None else ()))
         if origin is not None and not is_trusted(origin, hosts):
@@ -156,14 +159,13 @@ class Realtime:
             raise Unfit(POLICY, "Missing or unknown project ID")
         if "websocket" in project.rules.protocols_off:
             raise Unfit(POLICY, GeneralApiDisabled().message)
-        socket.project = project.project_id
         identity = await self._identity(request, project.project_id)
         if identity is None:
             return None
-        if self._hub.of_account(identity.stream) >= services.settings.sockets_per_account:
+        if self._hub.present.of_account(identity.stream) >= services.settings.sockets_per_account:
             raise Unfit(LATER, "Too many sockets of this account", LATER)
         try:
-            return await self._hub.identify(socket, identity)
+            return await self._hub.present.identify(socket, identity)
         except UserMoreFactorsRequired:
             # As long as it owes its second factor it is nobody here.
             socket.identity = None
@@ -286,18 +288,17 @@ class _Conversation:
         if caller is None or caller.session is None:
             raise Bad("Session is not valid.")
         identity = Identity(caller.session.stream, caller.session.session_id, None)
-        others = self._hub.of_account(identity.stream)
+        others = self._hub.present.of_account(identity.stream)
         if others >= self._services.settings.sockets_per_account and socket.identity != identity:
             raise Bad("Too many sockets of this account", LATER)
         try:
             await access(reads, identity)
-            found = await self._hub.identify(socket, identity)
+            found = await self._hub.present.identify(socket, identity)
         except Refusal as refused:
             raise Bad(refused.message) from None
         account_id = socket.account_id
         socket.subscriptions = {name: each.rebound(account_id) for name, each in socket.subscriptions.items()}
-        user = cast("JsonValue", models.account(found.account)) if found is not None else None
-        socket.put(response("authentication", user=user))
+        socket.put(response("authentication", user=cast("JsonValue", models.account(found.account))))
 
     async def _subscribe(self, rows: list[dict[str, Any]]) -> None:
         socket = self._socket
@@ -318,6 +319,8 @@ class _Conversation:
         together = {**socket.subscriptions, **wanted}
         if len(together) > MOST_SUBSCRIPTIONS or sum(len(each.channels) for each in together.values()) > MOST_CHANNELS:
             raise Bad(f"At most {MOST_SUBSCRIPTIONS} subscriptions with {MOST_CHANNELS} channels")
+        if sum(len(query) for each in together.values() for query in each.queries) > LONGEST_QUERIES:
+            raise Bad(f"At most {LONGEST_QUERIES} characters of queries in all subscriptions")
         socket.subscriptions = together
         told: list[JsonValue] = [
             {"subscriptionId": name, "channels": [*sorted(each.channels)], "queries": [*each.queries]}

@@ -1,4 +1,4 @@
-"""The sockets of one worker, and who of them hears what.
+"""What is told to the sockets of one worker, live and to those who come back.
 
 Events come from the log in its order, whoever wrote them. What changes the roles of somebody who is connected is taken
 into account before the event is told; roles are read as they are then, so nobody hears of a team they have left.
@@ -6,25 +6,26 @@ into account before the event is told; roles are read as they are then, so nobod
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from pydantic_core import to_json
 
-from accounts_es.adapters.ids import now
 from accounts_es.domain.account import events as account
-from accounts_es.domain.errors import Refusal
+from accounts_es.domain.catalog import BY_TOPIC
+from accounts_es.domain.errors import GeneralApiDisabled
 from accounts_es.domain.event import Event, JSONObject, Recorded
+from accounts_es.domain.project.events import ProtocolSwitched
 from accounts_es.domain.team import events as team
 from accounts_es.eventstore.follower import Follower, Row
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.moments import Moments
 from accounts_es.http.models.dates import date
 from accounts_es.http.models.teams import EVERYTHING
-from accounts_es.http.realtime.socket import BROKEN, POLICY, Access, Identity, Socket, access, reason
+from accounts_es.http.realtime.present import Present
+from accounts_es.http.realtime.socket import BROKEN, POLICY, Socket, reason
 from accounts_es.http.wire_events import TOPICS, Group, Payload, WireEvent, told_together
 from accounts_es.http.wire_payloads import Gone, Teller
 from projections import projects, teams
@@ -37,12 +38,12 @@ _CHUNK: Final = 1024 * 1024
 """Of frames that are made before they are sent."""
 _TOGETHER: Final = 20
 """Groups that are made ready at the same time."""
-_LONGEST_TIMER: Final = 86_400.0
 _MISSED: Final = """SELECT originator_id, originator_version, topic, state, notification_id
     FROM log.accounts_events WHERE originator_id = ANY(%s) AND notification_id > %s AND notification_id <= %s
-    AND topic = ANY(%s) ORDER BY notification_id LIMIT %s"""
+    AND (topic = ANY(%s) OR topic <> ALL(%s)) ORDER BY notification_id LIMIT %s"""
 
-_JOINING: Final = frozenset({team.MemberAdded.topic, team.MemberJoined.topic})
+_ANYBODY: Final = frozenset({team.MemberAdded.topic, team.MemberJoined.topic, ProtocolSwitched.topic})
+"""What may matter to anybody in the project, whomever it is about."""
 _IRRELEVANT: Final = (
     account.NameChanged,
     account.PrefsUpdated,
@@ -55,9 +56,6 @@ _IRRELEVANT: Final = (
     account.SessionTokensRenewed,
 )
 """What changes nobody's roles and ends no session; whatever else happens to an account, its sockets are looked at."""
-
-
-K = TypeVar("K")
 
 
 class TooMuchMissed(Exception):  # noqa: N818
@@ -86,7 +84,7 @@ class _Prepared:
 
 
 class Hub:
-    """Where sockets are found by account, team and role."""
+    """Tells those who are `present`."""
 
     def __init__(self, log_: EventLog, moments: Moments, follower: Follower) -> None:
         self._log = log_
@@ -95,29 +93,13 @@ class Hub:
         self._follower = follower
         self._following = False
         self._turn = asyncio.Lock()
-        self._by_account: dict[str, set[Socket]] = {}
-        self._by_team: dict[str, set[Socket]] = {}
-        self._by_role: dict[tuple[str, str], set[Socket]] = {}
-        self._projects: Counter[str] = Counter()
-        self.addresses: Counter[str] = Counter()
-        self._looks: set[asyncio.Task[None]] = set()
+        self.present = Present(log_.reads)
         self.position = 0
         """What happened up to here was told."""
 
-    @property
-    def sockets(self) -> int:
-        """How many there are."""
-        return self.addresses.total()
-
-    def of_account(self, stream: str) -> int:
-        """How many belong to an account."""
-        return len(self._by_account.get(stream, ()))
-
-    # Coming and going -------------------------------------------------------------------------------------------------
-
     async def enter(self, socket: Socket) -> None:
         """Begin to hear of what happens. Raises psycopg's errors; `leave` must be called all the same."""
-        self.addresses[socket.address] += 1
+        self.present.come(socket)
         async with self._turn:
             if not self._following:
                 await self._follower.follow(self.take)
@@ -125,89 +107,10 @@ class Hub:
 
     def leave(self, socket: Socket) -> None:
         """The socket is gone."""
-        self._forget(socket)
-        _count(self.addresses, socket.address, -1)
-        if not self.addresses and self._following:
+        self.present.go(socket)
+        if not self.present.addresses and self._following:
             self._follower.leave(self.take)
             self._following = False
-
-    async def identify(self, socket: Socket, identity: Identity | None) -> Access | None:
-        """Find out what an identity opens, and keep the socket to it from now on. Raises as `access`."""
-        async with socket.turn:
-            self._forget(socket)
-            socket.identity = identity
-            if identity is None:
-                return None
-            # Known before it is read: what changes after the reading comes to our ears, and is looked at in its turn.
-            self._by_account.setdefault(identity.stream, set()).add(socket)
-            _count(self._projects, socket.project, 1)
-            try:
-                found = await access(self._log.reads, identity)
-                self._settle(socket, found)
-            except BaseException:
-                self._forget(socket)
-                raise
-            finally:
-                _count(self._projects, socket.project, -1)
-            return found
-
-    def _settle(self, socket: Socket, found: Access) -> None:
-        self._forget(socket)
-        socket.account_id, socket.roles, socket.teams = found.account.account_id, found.roles, found.teams
-        self._by_account.setdefault(found.account.stream, set()).add(socket)
-        for each in socket.teams:
-            self._by_team.setdefault(each, set()).add(socket)
-        for role in socket.roles:
-            self._by_role.setdefault((socket.project, role), set()).add(socket)
-        _count(self._projects, socket.project, 1)
-        if found.until is not None:
-            left = (found.until - now()).total_seconds()
-            loop = asyncio.get_running_loop()
-            socket.expiry = loop.call_later(max(0.0, min(left, _LONGEST_TIMER)), self._expire, socket)
-
-    def _forget(self, socket: Socket) -> None:
-        """The socket hears nothing."""
-        if socket.expiry is not None:
-            socket.expiry.cancel()
-            socket.expiry = None
-        if socket.account_id is not None:
-            _count(self._projects, socket.project, -1)
-        if socket.identity is not None:
-            _drop(self._by_account, socket.identity.stream, socket)
-        for each in socket.teams:
-            _drop(self._by_team, each, socket)
-        for role in socket.roles:
-            _drop(self._by_role, (socket.project, role), socket)
-        socket.account_id, socket.roles, socket.teams = None, frozenset(), frozenset()
-
-    def _expire(self, socket: Socket) -> None:
-        looking = asyncio.create_task(self._look_at(socket))
-        self._looks.add(looking)
-        looking.add_done_callback(self._looks.discard)
-
-    async def _refresh(self, sockets: Iterable[Socket]) -> None:
-        """Read again what those may; who may no longer is hung up on, and also who cannot be looked at."""
-        await asyncio.gather(*map(self._look_at, tuple(sockets)))
-
-    async def _look_at(self, socket: Socket) -> None:
-        async with socket.turn:
-            if socket.identity is None or socket.ending is not None:
-                return
-            try:
-                found = await access(self._log.reads, socket.identity)
-            except Refusal as refused:
-                socket.end(POLICY, reason(refused))
-                self._forget(socket)
-            except Exception as failure:  # noqa: BLE001 - whoever cannot be looked at hears nothing
-                log.warning("roles cannot be read", extra={"error": type(failure).__name__})
-                socket.end(BROKEN, "Server Error")
-                self._forget(socket)
-            else:
-                if found.until is not None and found.until <= now():
-                    socket.end(POLICY, "The session has ended")
-                    self._forget(socket)
-                elif socket.account_id is not None:
-                    self._settle(socket, found)
 
     # Telling ----------------------------------------------------------------------------------------------------------
 
@@ -216,45 +119,53 @@ class Hub:
         groups = [list(group) for _, group in groupby(rows, key=lambda row: (row.request, row.stream))]
         concerning = [group for group in groups if self._concern(group)]
         if len(concerning) <= _TOGETHER:
-            prepared = await asyncio.gather(*(self._prepare(group, self._teller) for group in concerning))
-            for group, each in zip(concerning, prepared, strict=True):
-                await self._tell_group(group, each)
-        else:
-            # Behind: most subjects have changed since. One walk along the log shows them all as they were.
-            project, streams = concerning[0][0].project, {group[0].stream for group in concerning}
-            try:
-                async with self._moments.walk(project=project, streams=streams) as walk:
-                    teller = Teller(self._log, walk)
-                    for group in concerning:
-                        await self._tell_group(group, await self._prepare(group, teller))
-            except Exception:
-                log.exception("not told", extra={"position": rows[-1].position})
-                for group in concerning:
-                    self._fail(group)
+            made = await asyncio.gather(*(self._prepare(group, self._teller) for group in concerning))
+            prepared = {group[-1].position: each for group, each in zip(concerning, made, strict=True)}
+            for group in groups:
+                await self._tell_group(group, self._teller, prepared)
+            return
+        # Behind: most subjects have changed since. One walk along the log shows them all as they were.
+        project, streams = concerning[0][0].project, {group[0].stream for group in concerning}
+        try:
+            async with self._moments.walk(project=project, streams=streams) as walk:
+                teller = Teller(self._log, walk)
+                for group in groups:
+                    await self._tell_group(group, teller, {})
+        except Exception:
+            log.exception("not told", extra={"position": rows[-1].position})
+            for group in groups:
+                self._fail(group)
         self.position = rows[-1].position
 
-    async def _tell_group(self, group: Sequence[Row], prepared: _Prepared | None) -> None:
-        try:
-            if prepared is None:
+    async def _tell_group(self, group: Sequence[Row], teller: Teller, prepared: dict[int, _Prepared | None]) -> None:
+        end = group[-1].position
+        # Asked again: who came meanwhile was told a position before this, and waits for what is after it.
+        if end in prepared or self._concern(group):
+            try:
+                ready = prepared[end] if end in prepared else await self._prepare(group, teller)
+                if ready is None:
+                    self._fail(group)
+                else:
+                    await self._tell(ready)
+            except Exception:
+                log.exception("not told", extra={"position": end})
                 self._fail(group)
-            else:
-                await self._tell(prepared)
-        except Exception:
-            log.exception("not told", extra={"position": group[-1].position})
-            self._fail(group)
-        self.position = group[-1].position
+        self.position = end
 
     def _concern(self, group: Sequence[Row]) -> bool:
         """Whether anybody who is connected might hear of it, or be another afterwards."""
-        first = group[0]
-        if first.stream in self._by_account or first.stream in self._by_team:
+        first, present = group[0], self.present
+        if first.stream in present.by_account or first.stream in present.by_team:
             return True
-        return first.project in self._projects and any(row.topic in _JOINING for row in group)
+        return first.project in present.by_project and any(row.topic in _ANYBODY for row in group)
 
     def _fail(self, group: Sequence[Row]) -> None:
         """Who could have missed something comes back and catches up."""
-        stream = group[0].stream
-        for socket in [*self._by_account.get(stream, ()), *self._by_team.get(stream, ())]:
+        stream, present = group[0].stream, self.present
+        missing = [*present.by_account.get(stream, ()), *present.by_team.get(stream, ())]
+        if any(row.topic in _ANYBODY for row in group):
+            missing += present.by_project.get(group[0].project, ())
+        for socket in missing:
             socket.end(BROKEN, "Server Error")
 
     async def _prepare(self, rows: Sequence[Row], teller: Teller) -> _Prepared | None:
@@ -295,9 +206,12 @@ class Hub:
         ends = any(isinstance(each.event, team.TeamDeleted) for each in group)
         touched = await self._touched(prepared)
         if touched and not ends:
-            await self._refresh(touched)
-        for event in prepared.events:
-            if event.pattern not in prepared.ready and self._receivers(event):
+            await self.present.refresh(touched)
+        # Until there is nothing to wait for: somebody may have come in the meantime.
+        while missing := [
+            each for each in prepared.events if each.pattern not in prepared.ready and self._receivers(each)
+        ]:
+            for event in missing:
                 prepared.ready[event.pattern] = await self.told(event)
         # From here to the last frame nothing is awaited: who subscribes comes before all of it or after.
         begin, end = group[0].position - 1, group[-1].position
@@ -319,41 +233,44 @@ class Hub:
             socket.put(told.frame(names, end))
         self.position = end
         if touched and ends:
-            await self._refresh(touched)
+            await self.present.refresh(touched)
 
     def _receivers(self, event: WireEvent) -> list[tuple[Socket, list[str]]]:
         project, channels = event.recorded.meta.project, event.channels
         found: dict[Socket, list[str]] = {}
         for role in event.roles:
-            for socket in self._by_role.get((project, role), ()):
+            for socket in self.present.by_role.get((project, role), ()):
                 names = socket.hearing(channels)
                 if names and socket.ending is None:
                     found[socket] = names
         return list(found.items())
 
     async def _touched(self, prepared: _Prepared) -> set[Socket]:
-        """Whose roles or session may have changed."""
-        group, found = prepared.group, set[Socket]()
+        """Whose roles or session may have changed. Where sockets were switched off, they end."""
+        group, found, present = prepared.group, set[Socket](), self.present
         stream, project = group[0].stream, group[0].meta.project
-        if stream in self._by_account:
+        if stream in present.by_account:
             if not all(isinstance(each.event, _IRRELEVANT) for each in group):
-                found |= self._by_account[stream]
+                found |= present.by_account[stream]
             return found
         for recorded in group:
             match recorded.event:
                 case team.TeamDeleted():
-                    found |= self._by_team.get(stream, set())
+                    found |= present.by_team.get(stream, set())
                 case team.MemberAdded(account=joined):
-                    found |= self._by_account.get(joined, set())
+                    found |= present.by_account.get(joined, set())
                 case team.MemberJoined(membership_id=membership):
                     row = await teams.find_membership(self._log.reads, project, membership)
-                    found |= self._by_account.get(row.account, set()) if row is not None else set()
+                    found |= present.by_account.get(row.account, set()) if row is not None else set()
                 case (
                     team.MemberLeft(membership_id=membership)
                     | team.MemberRemoved(membership_id=membership)
                     | team.MemberRolesChanged(membership_id=membership)
                 ):
-                    found |= self._by_role.get((project, f"member:{membership}"), set())
+                    found |= present.by_role.get((project, f"member:{membership}"), set())
+                case ProtocolSwitched(protocol="websocket", enabled=False):
+                    for socket in present.by_project.get(project, ()):
+                        socket.end(POLICY, reason(GeneralApiDisabled()))
                 case _:
                     pass
         return found
@@ -363,16 +280,17 @@ class Hub:
     async def missed(self, socket: Socket, names: Sequence[str], after: int, until: int) -> tuple[list[str], int]:
         """The frames for what these subscriptions missed between two positions, and how far they go.
 
-        Raises `TooMuchMissed`.
+        Raises `TooMuchMissed`, and what `decode` raises for what a later release wrote: it is not passed over.
         """
         if socket.identity is None or after >= until:
             return [], until
         streams = [socket.identity.stream, *socket.teams]
-        rows = await self._log.reads.fetch(_MISSED, (streams, after, until, list(TOPICS), MOST_MISSED + 1))
+        asked = (streams, after, until, list(TOPICS), list(BY_TOPIC), MOST_MISSED + 1)
+        rows = await self._log.reads.fetch(_MISSED, asked)
         if len(rows) > MOST_MISSED:
             raise TooMuchMissed
         frames: list[str] = []
-        groups = told_together(await self._log.decode(rows))
+        groups = _since_joined(socket, told_together(await self._log.decode(rows)))
         if not groups:
             return frames, until
         async with self._moments.walk(project=socket.project, streams=streams) as walk:
@@ -407,15 +325,13 @@ class Hub:
         return frames
 
 
-def _count(counts: Counter[str], key: str, by: int) -> None:
-    counts[key] += by
-    if not counts[key]:
-        del counts[key]
-
-
-def _drop(index: dict[K, set[Socket]], key: K, socket: Socket) -> None:
-    mine = index.get(key)
-    if mine is not None:
-        mine.discard(socket)
-        if not mine:
-            del index[key]
+def _since_joined(socket: Socket, groups: Sequence[Group]) -> list[Group]:
+    """Without what happened in teams before the caller was a member of them: that is the others' own."""
+    joined = {
+        each.stream: each.position
+        for group in groups
+        for each in group
+        if isinstance(each.event, team.MemberAdded | team.MemberJoined)
+        and f"member:{each.event.membership_id}" in socket.roles
+    }
+    return [group for group in groups if group[-1].position >= joined.get(group[0].stream, 0)]

@@ -13,6 +13,8 @@ from accounts_es.http.rules import Invalid
 MOST_CHANNELS: Final = 100
 LONGEST_CHANNEL: Final = 128
 MOST_QUERIES: Final = 25
+LONGEST_QUERIES: Final = 16 * 1024
+"""Characters of all queries of a socket together: what is kept of them takes many times as much memory."""
 _LONGEST_QUERY: Final = 4096
 _DEEPEST: Final = 5
 _ACTIONS: Final = frozenset({"create", "update", "upsert", "delete"})
