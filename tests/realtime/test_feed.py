@@ -5,12 +5,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from accounts_es.domain.security.events import AuditRead
+from accounts_es.http.wire_events import TOPICS
 from tests.support.running import Person, World
 from tests.support.server import Client, Server
 
@@ -249,3 +252,46 @@ def test_T50_who_follows_is_on_record_and_does_not_follow_themselves(world: Worl
     assert event.question
     assert jane.account_id not in repr(event)
     assert world.log.of(other.get("/events", params={"after": after + 10**6})) == []
+
+
+def test_what_a_request_recorded_is_called_by_its_name_wherever_a_page_ends(
+    world: World, follower: Client, jane: Person
+) -> None:
+    """A token that is redeemed is told as what it was for, which the facts after it say."""
+    for nth in range(240):
+        jane.ask("PATCH", "/account/prefs", prefs={"nth": nth})
+    world.token(jane.account_id, "verification", "secret", datetime.now(UTC) + timedelta(hours=1))
+    done = jane.ask("PUT", "/account/verifications/email", userId=jane.account_id, secret="secret")
+    assert done.status_code == 200
+    rows = world.log.connection.execute(
+        """SELECT notification_id, topic FROM log.accounts_events WHERE project_id = 'default' AND topic = ANY(%s)
+           ORDER BY notification_id""",
+        (list(TOPICS),),
+    ).fetchall()
+    redeemed = max(nth for nth, row in enumerate(rows) if row[1] == "account.token_redeemed")
+    asked = {"events[]": ["users.*.verification.*.update"]}
+    for beside in range(200, 232):
+        (only,) = everything(follower, rows[redeemed - beside][0], **asked)
+        assert only["topic"] == "account.token_redeemed"
+
+
+def test_T36_what_a_later_release_wrote_is_waited_for_and_not_passed_over(database: str, tmp_path: Path) -> None:
+    with Server(tmp_path / "data", database_url=database) as server, server.owner() as owner:
+        operator = server.operator()
+        before = operator.ask("POST", "/users", userId="unique()", email="a@example.org")
+        assert before.status_code == 201
+        added = owner.execute(
+            """INSERT INTO log.accounts_events (originator_id, originator_version, topic, state, project_id,
+                   recorded_at, actor, operation, request_id, correlation_id)
+               VALUES ('account-9', 1, 'account.levitated', '{"v": 1}', 'default', now(), 'system', 'x', 'r', 'r')
+               RETURNING notification_id"""
+        ).fetchone()
+        owner.commit()
+        assert added is not None
+        reached = added[0] - 1
+        operator.ask("POST", "/users", userId="unique()", email="b@example.org")
+        for asked in ({}, {"events[]": ["users.*.create"]}):
+            told = page(operator, 0, limit=1000, **asked)
+            assert (told["position"], told["more"]) == (reached, False)
+            assert "account.signed_up" in {each["topic"] for each in told["events"]}
+            assert page(operator, reached, **asked) == {"position": reached, "more": False, "events": []}

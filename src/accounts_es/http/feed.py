@@ -32,7 +32,7 @@ from accounts_es.http.context import Context
 from accounts_es.http.models.feed import feed_event
 from accounts_es.http.operation import Streamed, operation
 from accounts_es.http.rules import Number, Text, Texts
-from accounts_es.http.wire_events import TOPICS, told_together, wire_events
+from accounts_es.http.wire_events import TOPICS, Group, told_together, wire_events
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,8 @@ _HEARTBEAT: Final = 15.0
 _MOST_WAITING: Final = 500
 """Requests of one worker that wait for events."""
 _READS: Final = frozenset({AuditRead.topic, AuditReadsCounted.topic})
-_STATEMENT: Final = activities.AFTER.format("topic = ANY(%s)")
+_STATEMENT: Final = activities.AFTER.format("(topic = ANY(%s) OR topic <> ALL(%s))")
+"""What a later release wrote is not passed over: whoever follows waits for a server that can read it."""
 
 
 class Asked(NamedTuple):
@@ -172,44 +173,64 @@ async def _ensure_key(ctx: Context) -> None:
 
 
 async def _page(ctx: Context, asked: Asked, after: int, limit: int) -> models.FeedPage:
-    """What matches, as far as it was found within the budget."""
+    """What matches, as far as it was found within the budget, and before what only a later release can read."""
     last, end = await head(ctx.reads), time.monotonic() + _BUDGET
     opening = Opening(ctx.services.application.log.keys, redact=not asked.personal)
     topics, found = asked.topics, list[models.FeedEvent]()
     while after < last and len(found) < limit:
         reach = min(after + _REACH, last)
         since = max(after - _CONTEXT, 0)
-        read = await ctx.reads.fetch(_STATEMENT, (ctx.project_id, since, reach, topics, _ROWS + _CONTEXT))
-        rows = [EventRow._make(row) for row in read]
-        names = await _names(ctx, rows, personal=asked.personal)
+        selected = (ctx.project_id, since, reach, topics, list(BY_TOPIC), _ROWS + _CONTEXT)
+        rows = [EventRow._make(row) for row in await ctx.reads.fetch(_STATEMENT, selected)]
+        decoded = await _decoded(ctx, rows)
+        if len(decoded) < len(rows):
+            last = reach = rows[len(decoded)].position - 1
+        elif len(rows) == _ROWS + _CONTEXT:
+            reach = rows[-1].position
+        groups = told_together(decoded)
+        if reach < last and groups and groups[-1][0].position > after + 1:
+            # The last may go on beyond: the next go begins with it.
+            reach = groups.pop()[0].position - 1
+        rows = [row for row in rows if row.position <= reach]
+        names = await _names(ctx, rows, groups, personal=asked.personal)
         new = [row for row in rows if row.position > after]
         matching = [row for row in new if asked.takes(row.topic, names.get(row.position, ()))][: limit - len(found)]
         for record in await answered(ctx.reads, opening.records(matching)):
             found.append(feed_event(record, names.get(record.position, ())))
-        if len(found) == limit:
-            after = found[-1]["position"]
-        else:
-            after = rows[-1].position if len(rows) == _ROWS + _CONTEXT else reach
+        after = found[-1]["position"] if len(found) == limit else max(after, reach)
         if time.monotonic() > end:
             break
         await asyncio.sleep(0)
     return {"position": after, "more": after < last, "events": found}
 
 
-async def _names(ctx: Context, rows: Sequence[EventRow], *, personal: bool) -> dict[int, tuple[str, ...]]:
-    """The names of the events that are told, by their positions."""
+async def _decoded(ctx: Context, rows: Sequence[EventRow]) -> list[Recorded[Event]]:
+    """The events, up to the first that a later release wrote."""
+    decode = ctx.services.application.log.decode
+    stored = [(row.stream, row.version, row.topic, row.state, row.position) for row in rows]
     try:
-        decoded: list[Recorded[Event]] = await ctx.services.application.log.decode(
-            [(row.stream, row.version, row.topic, row.state, row.position) for row in rows]
-        )
+        return await decode(stored)
     except (UnknownTopic, NewerShape):
-        log.warning("events of a later release", extra={"position": rows[-1].position})
-        return {}
+        found: list[Recorded[Event]] = []
+        for each in stored:
+            try:
+                found += await decode([each])
+            except (UnknownTopic, NewerShape) as newer:
+                facts = {"position": each[4], "topic": each[2], "error": type(newer).__name__}
+                log.warning("the feed waits: an event of a later release", extra=facts)
+                break
+        return found
+
+
+async def _names(
+    ctx: Context, rows: Sequence[EventRow], groups: Sequence[Group], *, personal: bool
+) -> dict[int, tuple[str, ...]]:
+    """The names of the events that are told, by their positions."""
     ids = Opening(ctx.services.application.log.keys)
     if personal:
         await answered(ctx.reads, ids.records(rows))
     return {
         event.recorded.position: event.names
-        for group in told_together(decoded)
+        for group in groups
         for event in wire_events(group, (personal and ids.id_of(group[0].stream)) or "*")
     }

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from accounts_es.domain.account.events import AccountDeleted
+from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.domain.event import JSONObject
 from accounts_es.eventstore import erased_ids
 from accounts_es.eventstore.keys import KeyRing, MasterKey
@@ -27,7 +28,8 @@ _KEPT: Final = 512
 """Payloads kept for the next who is told the same."""
 
 _ROWS: Final = """SELECT originator_id, originator_version, topic, state, notification_id FROM log.accounts_events
-    WHERE notification_id > %s AND notification_id <= %s AND project_id = %s AND topic = ANY(%s)
+    WHERE notification_id > %s AND notification_id <= %s AND project_id = %s
+    AND (topic = ANY(%s) OR topic <> ALL(%s))
     ORDER BY notification_id LIMIT %s"""
 _KEYS: Final = "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)"
 
@@ -101,12 +103,12 @@ class WireFeed:
         log.erased.append(self._forget)
 
     async def page(self, project: str, after: int) -> Page:
-        """What happened in a project after a position."""
+        """What happened in a project after a position. Raises what `decode` raises for what a later release wrote."""
         last = await head(self._log.reads)
         until = min(last, after + REACH)
         if until <= after:
             return Page((), after, is_last=True)
-        rows = await self._log.reads.fetch(_ROWS, (after, until, project, list(TOPICS), ROWS))
+        rows = await self._log.reads.fetch(_ROWS, (after, until, project, list(TOPICS), list(BY_TOPIC), ROWS))
         groups = told_together(await self._decode(rows))
         whole = len(rows) < ROWS and until == last
         if not whole and groups and groups[-1][0].position > after + 1:
