@@ -15,7 +15,12 @@ import httpx
 import psycopg
 import pytest
 
+from accounts_es.application import Application
+from accounts_es.domain.project import PROJECT, commands
+from accounts_es.domain.project.aggregate import project_stream
 from tests.faults.test_delivery import deliverer, started
+from tests.support.metadata import metadata
+from tests.support.running import administer
 from tests.support.server import COMMAND, Client, Server, environment, keys
 from tests.support.smtp import free_port
 from tests.support.waiting import eventually
@@ -408,3 +413,57 @@ def listening(owner: psycopg.Connection[Any]) -> bool:
            WHERE datname = current_database() AND query = 'LISTEN accounts_events'"""
     ).fetchone()
     return found is not None
+
+
+async def test_what_another_took_over_is_left_to_them_without_a_failure(
+    database: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    with Server(tmp_path / "data", database_url=database, **HASTY) as server, server.owner() as owner:
+        operator = server.operator()
+        hook(operator, receiver.url)
+        Life(operator).go_on(5)
+        eventually(lambda: same(receiver, operator))
+        receiver.behave(delay=0.5)
+        count = receiver.known["count"]
+        operator.ask("POST", "/teams", teamId="unique()", name="Crew")
+        eventually(lambda: receiver.known["count"] > count)
+        # Somebody else has it, as it was set up later.
+        owner.execute("UPDATE log.webhook_progress SET seen = seen + 1")
+        owner.commit()
+        eventually(lambda: receiver.known["duplicates"] > 0)
+        owner.execute("UPDATE log.webhook_progress SET seen = seen - 1")
+        owner.commit()
+        receiver.behave()
+        eventually(lambda: same(receiver, operator))
+        assert "webhook failed" not in server.logged
+
+
+async def test_T43_a_project_that_cannot_be_read_keeps_back_the_webhooks_of_no_other(
+    database: str, tmp_path: Path, receivers: Callable[[], Receiver]
+) -> None:
+    there, other = receivers(), receivers()
+    with Server(tmp_path / "data", database_url=database, **HASTY) as server, server.owner() as owner:
+        operator = server.operator()
+        hook(operator, there.url)
+
+        async def another(app: Application) -> None:
+            meta, stream = metadata(project="a-other"), project_stream("a-other")
+            make = (PROJECT, stream, commands.create_project)
+            await app.execute(meta, *make, project_id="a-other", name="Other")
+            told = {"name": "Theirs", "url": other.url, "events": EVERYTHING, "secret": SECRET, "position": 0}
+            await app.execute(meta, PROJECT, stream, commands.add_webhook, webhook_id="theirs", **told)
+
+        administer(database, another)
+        eventually(lambda: owner.execute("SELECT count(*) FROM log.webhook_progress").fetchone() == (2,))
+        owner.execute(
+            """INSERT INTO log.accounts_events (originator_id, originator_version, topic, state, project_id,
+                   recorded_at, actor, operation, request_id, correlation_id)
+               VALUES ('project-a-other', 3, 'project.levitated', '{"v": 1}', 'a-other', now(), 'system', 'x', 'r',
+                   'r')"""
+        )
+        owner.commit()
+        os.kill(await started(server), signal.SIGKILL)
+        Life(operator).go_on(10)
+        eventually(lambda: same(there, operator))
+        eventually(lambda: "webhooks of a project wait" in server.logged)
+        assert "webhooks failed" not in server.logged

@@ -132,3 +132,8 @@ def test_names_that_can_be_subscribed_to(name: str) -> None:
 )
 def test_names_that_cannot(name: str) -> None:
     assert not is_subscription(name)
+
+
+def test_a_password_nobody_is_shown_is_shown_to_no_other_server() -> None:
+    elsewhere = {**SAME, "url": "https://elsewhere.example.org/hook", "format": "appwrite", "auth_username": "accounts"}
+    known.when(commands.change_webhook, **elsewhere).then(WebhookChanged.model_validate(elsewhere))

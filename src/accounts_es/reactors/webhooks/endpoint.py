@@ -73,6 +73,7 @@ class Endpoint:
         self._stopping = asyncio.Event()
         self._writing = asyncio.Lock()
         self._trouble: Undelivered | None = None
+        self._stale = False
         self._beyond: set[int] = set()
         """Ends of groups that were taken while one before them was not."""
         self._attempts = 0
@@ -83,6 +84,10 @@ class Endpoint:
     def wake(self) -> None:
         """There may be something new in the log."""
         self._look.set()
+
+    def reread(self) -> None:
+        """Somebody was erased: what is made ready, and not on its way, may speak of them."""
+        self._stale = True
 
     def stop(self) -> None:
         """Finish what is on its way, and end."""
@@ -99,6 +104,10 @@ class Endpoint:
             await self.idle(place.wait)
             while not self._stopping.is_set():
                 self._look.clear()
+                if self._stale:
+                    # What was told early may name as the one before it what is not told any more: it is told again.
+                    self._beyond.clear()
+                    self._stale = False
                 page = await self._means.source.page(self.row.project_id, self._read)
                 said = await asyncio.gather(*(self._said(each.notices) for each in page.told))
                 groups = [
@@ -141,9 +150,9 @@ class Endpoint:
         return [(each, payload) for each, payload in zip(wanted, payloads, strict=True) if payload is not None]
 
     async def _tell(self, groups: list[_Group]) -> bool:
-        """Whether all of it was taken, after a pause if it was not."""
+        """Whether all of it was taken, after a pause if it was refused."""
         while left := [each for each in groups if not each.taken]:
-            if self._stopping.is_set():
+            if self._stopping.is_set() or self._stale:
                 return False
             await self._round(groups, left[:1] if self._attempts else left)
             if self._trouble is not None:
@@ -157,9 +166,13 @@ class Endpoint:
         lanes: dict[str, list[_Group]] = {}
         for group in chosen:
             lanes.setdefault(group.stream, []).append(group)
-        async with asyncio.TaskGroup() as together:
-            for lane in lanes.values():
-                together.create_task(self._follow(groups, lane, turns))
+        try:
+            async with asyncio.TaskGroup() as together:
+                for lane in lanes.values():
+                    together.create_task(self._follow(groups, lane, turns))
+        except ExceptionGroup as several:
+            # All for one reason: that this webhook is another by now, or that the database is away.
+            raise several.exceptions[0] from None
 
     async def _follow(self, groups: list[_Group], lane: list[_Group], turns: asyncio.Semaphore) -> None:
         """The deliveries of one account or team, until one is not taken, here or beside."""
@@ -167,7 +180,7 @@ class Endpoint:
         for group in lane:
             while group.left:
                 async with turns:
-                    if self._trouble is not None or self._stopping.is_set():
+                    if self._trouble is not None or self._stale or self._stopping.is_set():
                         return
                     try:
                         answer = await self._means.sender.send(self._webhook.url, group.left[0], tls=self._webhook.tls)

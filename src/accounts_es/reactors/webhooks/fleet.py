@@ -71,6 +71,8 @@ class Webhooks:
         self._source = source
         self._load = projects(conninfo, master)
         self._running: dict[tuple[str, str], _Running] = {}
+        self._unread: dict[str, float] = {}
+        """Projects that could not be read, and when that is tried again."""
         self._look = asyncio.Event()
 
     async def run(self) -> None:
@@ -93,6 +95,7 @@ class Webhooks:
     async def _tell(self, connection: AsyncConn) -> None:
         """Until the last webhook is gone."""
         async with self._opened() as (event_log, means):
+            event_log.erased.append(self._reread)
             await connection.execute(_LISTEN)
             listening = asyncio.create_task(self._listen(connection))
             swept = 0.0
@@ -164,13 +167,33 @@ class Webhooks:
             if key in self._running:
                 continue
             if row.project_id not in known:
-                known[row.project_id] = await self._load(row.project_id)
+                known[row.project_id] = await self._project(row.project_id)
             webhook = known[row.project_id].webhooks.get(row.webhook_id)
             if webhook is not None:
                 endpoint = Endpoint(means, Progress(event_log.reads, row), row, webhook)
                 self._running[key] = _Running(endpoint, asyncio.create_task(self._run(endpoint)))
         for key in ended:
             del self._running[key]
+
+    async def _project(self, project_id: str) -> Project:
+        """The project, or one without webhooks while it cannot be read: that is no trouble of the others."""
+        at = asyncio.get_running_loop().time()
+        if at < self._unread.get(project_id, 0.0):
+            return Project()
+        try:
+            project = await self._load(project_id)
+        except _LOST:
+            raise
+        except Exception:
+            log.exception("webhooks of a project wait: it cannot be read", extra={"project": project_id})
+            self._unread[project_id] = at + _AGAIN
+            return Project()
+        self._unread.pop(project_id, None)
+        return project
+
+    def _reread(self, _stream: str) -> None:
+        for each in self._running.values():
+            each.endpoint.reread()
 
     async def _run(self, endpoint: Endpoint) -> None:
         try:

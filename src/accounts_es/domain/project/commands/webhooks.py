@@ -1,6 +1,7 @@
 """Who is told of events by HTTP."""
 
 from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
 
 from accounts_es.domain.errors import WebhookAlreadyExists, WebhookNotFound
 from accounts_es.domain.project.aggregate import Project, Webhook
@@ -67,11 +68,13 @@ def change_webhook(
 ) -> Iterator[ProjectEvent]:
     """Say again who is told of what; without a ``format`` it stays. Raises `WebhookNotFound`.
 
-    An empty password beside the user name there was stays, because it is never shown. One that is ``failing`` is
+    An empty password beside the user name there was stays, because it is never shown: not for another server, whose
+    owner would be shown it. One that is ``failing`` is
     saved even if nothing changes: its attempts are counted anew.
     """
     known = _known(project, webhook_id)
-    if not auth_password and auth_username and auth_username == known.auth_username:
+    same_server = _server(url) == _server(known.url)
+    if not auth_password and same_server and auth_username and auth_username == known.auth_username:
         auth_password = known.auth_password
     after = WebhookChanged(
         webhook_id=webhook_id,
@@ -112,6 +115,11 @@ def remove_webhook(project: Project, *, webhook_id: str) -> Iterator[ProjectEven
     """Tell them nothing any more. Raises `WebhookNotFound`."""
     _known(project, webhook_id)
     yield WebhookRemoved(webhook_id=webhook_id)
+
+
+def _server(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
 
 
 def _known(project: Project, webhook_id: str) -> Webhook:
