@@ -1,6 +1,7 @@
 """What docs/operate/backup.md says, done: backups of each kind come back as the state they were taken of."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from accounts_es.bootstrap import prepare
 from accounts_es.eventstore.keys import MasterKey
 from tests.conftest import temporary_database
 from tests.support.server import COMMAND, MASTER, Server, environment, keys
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -126,3 +128,51 @@ def test_T62_a_base_backup_taken_while_the_server_writes_is_whole(server: Server
         found = restored.execute("SELECT prefs FROM read.accounts_v2 WHERE account_id = 'u0'").fetchone()
         assert found is not None
     assert len(state(folder)) == len(projections.ALL)
+
+
+def test_T62_a_point_in_time_comes_back_from_a_base_backup_and_the_archived_log(server: Server, tmp_path: Path) -> None:
+    archive, folder = server.data / "postgres" / "archive", tmp_path / "copy"
+    for made in (archive, folder):
+        made.mkdir()
+    owner = (server.data / "postgres").stat()
+    os.chown(archive, owner.st_uid, owner.st_gid)
+    running = connection(server.data)
+    assert running is not None
+    with psycopg.connect(running, autocommit=True) as database:
+        database.execute("ALTER SYSTEM SET archive_mode = 'on'")
+        database.execute("ALTER SYSTEM SET archive_command = 'cp %p archive/%f'")
+    server.stop()
+    server.start()
+    running = connection(server.data)
+    assert running is not None
+    program = find(Identity()) / "pg_basebackup"
+    command = [program, "--dbname", running, "--pgdata", str(folder / "postgres"), "--checkpoint", "fast"]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True, timeout=120)
+    operator = server.operator()
+    for nth in range(10):
+        operator.ask("PATCH", f"/users/u{nth % 4}/prefs", prefs={"since the backup": nth})
+    then = state(server.data)
+    with psycopg.connect(running, autocommit=True) as database:
+        ((moment,),) = database.execute("SELECT clock_timestamp()::text").fetchall()
+        for nth in range(10):
+            operator.ask("PATCH", "/users/u0/name", name=f"A mistake, {nth}")
+        operator.ask("DELETE", "/users/u1")
+        assert state(server.data) != then
+        ((last,),) = database.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchall()
+        assert eventually(
+            lambda: database.execute("SELECT 1 FROM pg_stat_archiver WHERE last_archived_wal >= %s", (last,)).fetchone()
+        )
+    shutil.copytree(archive, folder / "postgres" / "archive", dirs_exist_ok=True)
+    with (folder / "postgres" / "postgresql.auto.conf").open("a", encoding="utf-8") as settings:
+        settings.write(
+            "archive_mode = 'off'\nrestore_command = 'cp archive/%f %p'\n"
+            f"recovery_target_time = '{moment}'\nrecovery_target_action = 'promote'\n"
+        )
+    (folder / "postgres" / "recovery.signal").touch()
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    assert state(folder) == then
+    with Server(folder, **keys()) as restored:
+        client = restored.client(key=server.credentials["key"])
+        assert client.ask("GET", "/users/u0").json()["name"] == "N 0"
+        assert client.ask("GET", "/users/u1").json()["prefs"] == {"since the backup": 9}

@@ -58,6 +58,8 @@ _SETTINGS: Final = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "jit": "off",
+    # On its way back to a point in time it is not there yet, rather than there and without writes.
+    "hot_standby": "off",
     # A young database is planned for what it was a minute ago; statistics follow sooner than by default.
     "autovacuum_naptime": "10s",
     "timezone": "UTC",
@@ -351,13 +353,13 @@ class EmbeddedPostgres:
             time.sleep(_POLL)
 
     def _ready(self) -> bool:
-        """Whether PostgreSQL says so in its own file, the way its own tools are told."""
+        """Whether PostgreSQL says so in its own file, the way its own tools are told; a standby takes no writes yet."""
         try:
             lines = (self._cluster / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
         ours = len(lines) >= 8 and lines[0] == str(self._process and self._process.pid)
-        return ours and lines[7].strip() in {"ready", "standby"}
+        return ours and lines[7].strip() == "ready"
 
     def _shut_down(self, process: subprocess.Popen[bytes]) -> None:
         patience = self._shutdown_limit
