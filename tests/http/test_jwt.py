@@ -120,3 +120,11 @@ def test_T25_it_is_good_in_its_project_only(world: World, jane: Person) -> None:
     project = world.project("jwtelsewhere")
     client = world.server.client(project=project, x_appwrite_jwt=minted(jane))
     assert refusal(client.ask("GET", "/account")) == (401, "user_jwt_invalid")
+
+
+def test_a_cache_keeps_the_public_keys_of_each_project_and_page_apart(world: World, guest: Client) -> None:
+    """The project may be named by a header: the address alone does not tell whose keys they are."""
+    for headers in ({}, {"origin": world.server.url}):
+        answer = guest.get("/.well-known/jwks.json", headers=headers)
+        assert "public" in answer.headers["cache-control"]
+        assert {each.strip() for each in answer.headers["vary"].split(",")} >= {"Origin", "X-Appwrite-Project"}

@@ -12,7 +12,7 @@ from accounts_es.domain.project import Grant
 from accounts_es.domain.project import events as p
 from accounts_es.domain.project.reverts import within
 from accounts_es.domain.resource import events as r
-from accounts_es.domain.reverts import Plan
+from accounts_es.domain.reverts import Plan, plan
 from accounts_es.domain.team import events as t
 from tests.support.examples import EXAMPLE_OF
 from tests.support.metadata import NOON
@@ -362,3 +362,19 @@ def test_a_plan_says_what_scopes_it_needs() -> None:
     assert undo(history(SIGNED_UP, a.NameChanged(name="A")), 2).scopes == {"users.write"}
     assert undo(history(MADE, KEY), 2).scopes == {"keys.write"}
     assert undo(history(MADE, p.SmtpTested(recipients=1)), 2).scopes == frozenset()
+
+
+def test_many_fields_in_a_long_history_are_looked_at_only_where_they_change() -> None:
+    looked = 0
+    label = REVERTS["account"].fields["label"]
+
+    def value(account: Any, of: str) -> Any:
+        nonlocal looked
+        looked += 1
+        return label.value(account, of)
+
+    told = history(SIGNED_UP, *(a.LabelAdded(label=f"l{nth}") for nth in range(200)))
+    watched = replace(REVERTS["account"], fields={**REVERTS["account"].fields, "label": replace(label, value=value)})
+    planned = plan(watched, told, {each.position for each in told[1:]})
+    assert len(planned.compensations) == 200
+    assert looked < 200 * 20

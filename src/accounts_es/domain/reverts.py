@@ -171,8 +171,8 @@ class _Planning(Generic[S, E]):
     refused: Mapping[Field, str]
     permitted: Permitted
     states: list[S] = field(default_factory=list[S])
-    sets: list[Field | None] = field(default_factory=list[Field | None])
-    """What each event sets."""
+    telling: dict[Field | None, list[int]] = field(default_factory=dict[Field | None, list[int]])
+    """The events that set a field, by it; those that there is no way back from under nothing."""
     items: dict[int, Item] = field(default_factory=dict[int, Item])
     made: list[Compensation] = field(default_factory=list[Compensation])
     undone: set[int] = field(default_factory=set[int])
@@ -183,12 +183,13 @@ class _Planning(Generic[S, E]):
         self.states = [decider.initial]
         for recorded in self.history:
             self.states.append(decider.fold([recorded], self.states[-1]))
-        self.sets = [self.reverts.field_of(recorded.event) for recorded in self.history]
+        for nth, recorded in enumerate(self.history):
+            self.telling.setdefault(self.reverts.field_of(recorded.event), []).append(nth)
         erased = any(each.erased or each.event.erases for each in self.history)
         chosen = {nth for nth, recorded in enumerate(self.history) if recorded.position in self.selected}
         for nth in sorted(chosen):
             event = self.history[nth].event
-            if self.sets[nth] is None:
+            if self.reverts.field_of(event) is None:
                 self._say(nth, None, "impossible", self.reverts.never[type(event)])
             elif erased:
                 self._say(nth, None, "impossible", "what was personal is erased for good")
@@ -267,12 +268,13 @@ class _Planning(Generic[S, E]):
     def _run(self, asked: Field, mine: Set[int]) -> list[int]:
         """The selected events that nobody else's came after; says of the others what keeps them."""
         value = self.reverts.value
+        first = min(mine)
+        # Few events of a long history say anything of the field; the others need not be looked at.
+        telling = {nth for each in (asked, None, Field(WHOLE)) for nth in self.telling.get(each, ())}
         touches = [
             nth
-            for nth in range(min(mine), len(self.history))
-            # Few events of a long history say anything of the field; the others need not be looked at.
-            if (self.sets[nth] in {None, asked} or self.sets[nth] == Field(WHOLE))
-            and value(self.states[nth], asked) != value(self.states[nth + 1], asked)
+            for nth in sorted(telling)
+            if nth >= first and value(self.states[nth], asked) != value(self.states[nth + 1], asked)
         ]
         run: list[int] = []
         later: int | None = None
