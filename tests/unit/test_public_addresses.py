@@ -2,11 +2,13 @@
 
 import asyncio
 import gzip
+import socket
 import ssl
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
+from typing import Any
 
 import httpx
 import pytest
@@ -48,6 +50,33 @@ async def test_names_and_odd_notations_are_judged_by_what_they_resolve_to(host: 
 async def test_a_host_that_is_none_is_an_error_of_the_connection(host: str) -> None:
     with pytest.raises(OSError):  # noqa: PT011 - any will do
         await Reach().connect(host, 80, 5)
+
+
+async def test_names_that_do_not_resolve_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, over, asked = socket.getaddrinfo, Event(), list[str]()
+
+    def name_server(host: str, *more: Any, **named: Any) -> Any:
+        if host.startswith("dead"):
+            asked.append(host)
+            over.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return real(host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", name_server)
+    reach = Reach(["127.0.0.0/8"])
+    dead = [asyncio.create_task(reach.endpoints(f"dead-{nth % 50}", 80)) for nth in range(100)]
+    gone = dead.pop()
+    try:
+        async with asyncio.timeout(5):
+            assert (await reach.endpoints("localhost", 80))[0][1] == "127.0.0.1"
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+    finally:
+        over.set()
+    assert all(isinstance(each, socket.gaierror) for each in await asyncio.gather(*dead, return_exceptions=True))
+    assert len(asked) == 50
+    assert (await reach.endpoints("localhost", 80))[0][1] == "127.0.0.1"
 
 
 class Echo(BaseHTTPRequestHandler):

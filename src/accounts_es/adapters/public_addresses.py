@@ -8,10 +8,11 @@ to, after the name was resolved: a name that resolves otherwise the second time 
 import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
+from typing import Any, Final, cast
 
 import httpx
 
@@ -20,6 +21,8 @@ _ONE_REQUEST_EACH: Final = httpx.Limits(max_keepalive_connections=0)
 """Connections are made to addresses: one that is kept could serve another host at the same address, whose certificate
 nobody has seen."""
 _TIMEOUT: Final = 5.0
+_LOOKUPS: Final = 100
+"""Names that are looked up at once."""
 
 Endpoint = tuple[socket.AddressFamily, str, int]
 """What a socket of this family connects to."""
@@ -30,6 +33,46 @@ class OutOfReach(OSError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__("the host has no public address")
+
+
+_Found = list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]]
+_looked_up: dict[tuple[asyncio.AbstractEventLoop, str, int], asyncio.Future[_Found]] = {}
+
+
+async def _resolved(host: str, port: int) -> _Found:
+    """As the loop's ``getaddrinfo``, but that names which do not resolve hold up nobody.
+
+    The loop has four threads for that, which the database's name needs as well. Here each name has a thread of its own,
+    which everybody who asks for it waits for, and no one at the end of the process.
+    """
+    loop = asyncio.get_running_loop()
+    key = (loop, host, port)
+    if key not in _looked_up:
+        if len(_looked_up) >= _LOOKUPS:
+            raise socket.gaierror(socket.EAI_AGAIN, "too many names do not resolve")
+        future = _looked_up[key] = loop.create_future()
+        future.add_done_callback(lambda _: _looked_up.pop(key))
+        threading.Thread(target=_look_up, args=(key, future), name="name lookup", daemon=True).start()
+    return await asyncio.shield(_looked_up[key])
+
+
+def _look_up(key: tuple[asyncio.AbstractEventLoop, str, int], future: asyncio.Future[_Found]) -> None:
+    loop, host, port = key
+    found: _Found | Exception
+    try:
+        found = cast("_Found", socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError) as error:
+        found = error
+    with suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(_settle, future, found)
+
+
+def _settle(future: asyncio.Future[_Found], found: "_Found | Exception") -> None:
+    if isinstance(found, Exception):
+        future.set_exception(found)
+        future.exception()  # everybody who asked may have gone
+    else:
+        future.set_result(found)
 
 
 class Reach:
@@ -46,7 +89,7 @@ class Reach:
     async def endpoints(self, host: str, port: int) -> list[Endpoint]:
         """Where the host may be reached. Raises `OutOfReach`, and `OSError` when there is no such host."""
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await _resolved(host, port)
         except UnicodeError:  # a label that is empty or too long
             raise socket.gaierror(socket.EAI_NONAME, "no such host") from None
         permitted: list[Endpoint] = [
