@@ -112,11 +112,22 @@ async def get(reads: Reads, project_id: str, account_id: str) -> PersonRow:
     return PersonRow._make(rows[0])
 
 
-async def list_deleted(reads: Reads, project_id: str, before: datetime, limit: int) -> Sequence[PersonRow]:
-    """Those who were deleted before a time, the first ones first; without those that a legal hold keeps."""
+async def list_deleted(
+    reads: Reads, project_id: str, before: datetime, limit: int, after: PersonRow | None = None
+) -> Sequence[PersonRow]:
+    """Those who were deleted before a time and after somebody, the first ones first; without those that a legal hold
+    keeps."""
     rows = await reads.fetch(
         f"""{_SELECT} WHERE project_id = %s AND deleted_at < %s AND held_since IS NULL
+            AND (%s::timestamptz IS NULL OR (deleted_at, stream) > (%s, %s))
             ORDER BY deleted_at, stream LIMIT %s""",
-        (project_id, before, limit),
+        (
+            project_id,
+            before,
+            after and after.deleted_at,
+            after and after.deleted_at,
+            after.stream if after else "",
+            limit,
+        ),
     )
     return [PersonRow._make(row) for row in rows]

@@ -82,10 +82,12 @@ class Erasures:
 
     async def _finish(self, signer: Signer, erasure: Erasure, certificate: str | None) -> tuple[str, OSError | None]:
         """All that follows an erasure; returns the certificate, and what kept it from being kept."""
-        reads = self._app.log.reads
-        await reads.fetch(_ANSWERS, (erasure.stream, erasure.stream))
-        await echoes.forget(reads, erasure.project_id)
-        note = certificate if certificate is not None else await self._certify(signer, erasure)
+        reads, note = self._app.log.reads, certificate
+        if note is None:
+            # Once: what is kept from then on is somebody else's.
+            await reads.fetch(_ANSWERS, (erasure.stream, erasure.stream))
+            await echoes.forget(reads, erasure.project_id)
+            note = await self._certify(signer, erasure)
         try:
             await asyncio.to_thread(self._files.keep, erasure.stream, note)
         except OSError as error:

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 import projections
-from accounts_es.application import Application
+from accounts_es.application import Application, Besides, step
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.events import NameChanged, SessionCreated, SignedUp
 from accounts_es.domain.errors import UserNotFound
@@ -19,17 +19,21 @@ from accounts_es.domain.project import commands as project_commands
 from accounts_es.domain.project.aggregate import project_stream
 from accounts_es.domain.project.events import DetailsForgotten, PolicyChanged
 from accounts_es.domain.security.events import AccessDenied, SignInRefused
+from accounts_es.domain.team import TEAM
+from accounts_es.domain.team import commands as team_commands
 from accounts_es.domain.team.events import TeamCreated
 from accounts_es.erasures import Erasures
 from accounts_es.eventstore import log as log_module
 from accounts_es.eventstore.activities import COLUMNS, EventRow
-from accounts_es.eventstore.append import Append
+from accounts_es.eventstore.append import Append, IdempotencyKey
 from accounts_es.eventstore.audit_record import Record
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.mapper import sealed_for
 from accounts_es.eventstore.opening import Opening, answered
 from accounts_es.eventstore.rebuild import verify
+from accounts_es.http.idempotency import KEEP
+from accounts_es.reactors import retention as retention_module
 from accounts_es.reactors.retention import Retention
 from accounts_es.security import Refusals
 from tests.support.appends import beginning, following, logs, rows
@@ -241,9 +245,16 @@ async def webhook(application: Application) -> None:
     )
 
 
+@pytest.mark.parametrize("at_once", [1, 100])
 async def test_one_who_cannot_be_erased_keeps_nobody_else(
-    log: EventLog, application: Application, retention: Retention, database: str
+    log: EventLog,
+    application: Application,
+    retention: Retention,
+    database: str,
+    at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(retention_module, "_AT_ONCE", at_once)
     for nth in (1, 2):
         await log.append(beginning(log, f"account-{nth}", name="Ann", meta=ago(100)))
         await application.execute(ago(50 - nth), ACCOUNT, f"account-{nth}", commands.delete_account)
@@ -255,6 +266,27 @@ async def test_one_who_cannot_be_erased_keeps_nobody_else(
            VALUES ('account-1', 3, 'account.levitated', %s) RETURNING 1""",
         later,
     )
+    await keep(application, deleted_accounts=30)
+    await retention.look(NOW)
+    assert rows(database, "SELECT stream FROM log.erasures") == [("account-2",)]
+
+
+@pytest.mark.parametrize("condition", ["query_canceled", "deadlock_detected"])
+async def test_one_whose_erasure_the_database_refuses_keeps_nobody_else(
+    log: EventLog, application: Application, retention: Retention, database: str, condition: str
+) -> None:
+    for nth in (1, 2):
+        await log.append(beginning(log, f"account-{nth}", name="Ann", meta=ago(100)))
+        await application.execute(ago(50 - nth), ACCOUNT, f"account-{nth}", commands.delete_account)
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute(
+            f"""CREATE FUNCTION read.refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '{condition}'; END $$""".encode()
+        )
+        owner.execute(
+            """CREATE TRIGGER refuse BEFORE DELETE ON read.people_v1 FOR EACH ROW
+            WHEN (OLD.stream = 'account-1') EXECUTE FUNCTION read.refuse()"""
+        )
     await keep(application, deleted_accounts=30)
     await retention.look(NOW)
     assert rows(database, "SELECT stream FROM log.erasures") == [("account-2",)]
@@ -306,6 +338,18 @@ async def test_a_folder_that_takes_no_certificate_is_in_nobody_s_way(
         note = await erasures.erase(metadata(), f"account-{nth}", "request")
         assert f"subject: account-{nth}\n" in note
     assert rows(database, "SELECT count(*) FROM log.erasures WHERE certificate IS NOT NULL AND NOT kept") == [(3,)]
+    # Nor in that of answers that are kept since then.
+    others = IdempotencyKey(b"key", b"print")
+    await application.execute(metadata(), TEAM, "team-1", team_commands.create_team, team_id="t", name="T")
+    rows(
+        database,
+        "INSERT INTO read.belongings_v1 (team, account, version) VALUES ('team-1', 'account-1', 1) RETURNING 1",
+    )
+    renamed = step(TEAM, "team-1", team_commands.rename_team, name="U")
+    await application.execute_together(metadata(), Besides(others), renamed)
+    await log.reads.fetch(KEEP, (b"sealed", others.key))
+    await erasures.finish()
+    assert rows(database, "SELECT answer FROM log.idempotency") == [(b"sealed",)]
     await Erasures(application, SECRET, tmp_path / "good").finish()
     assert len(list((tmp_path / "good").iterdir())) == 3
 
@@ -339,6 +383,29 @@ async def test_T57_a_sign_in_refused_at_the_moment_of_the_erasure_says_nothing(
         event.model_copy(update={"identifier": ""})
     ]
     assert [each.meta.ip for each in found] == [None, None]
+
+
+async def test_T57_a_sign_in_refused_says_nothing_when_the_erasure_is_heard_of_in_the_middle_of_it(
+    log: EventLog, database: str, master: MasterKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "FORGETTING", 600.0)
+    await log.append(beginning(log, "account-1", name="Ann"))
+    async with logs(database, master) as (there,):
+        await Erasures(Application(there), SECRET, tmp_path).erase(metadata(), "account-1", "request")
+    fetch = log.reads.fetch
+
+    async def meanwhile(*arguments):
+        found = await fetch(*arguments)
+        log.forget("account-1")
+        return found
+
+    monkeypatch.setattr(log.reads, "fetch", meanwhile)
+    event = SignInRefused(method="password", reason="wrong", identifier="ann@example.org", account="account-1")
+    await Refusals(log).record(ago(0), event)
+    monkeypatch.undo()
+    (found,) = [each for each in await read(database, master) if each.stream.startswith("security-")]
+    assert found.event == event.model_copy(update={"identifier": ""})
+    assert (found.meta.ip, found.meta.user_agent) == (None, None)
 
 
 async def test_a_request_that_began_before_midnight_is_recorded_after_one_that_began_later(

@@ -72,19 +72,24 @@ def day_key(project: str, day: str) -> str:
 
 
 def encode(recorded: Recorded[Event], keys: KeyRing) -> bytes:
-    """The state to store. The stream's key must be in the ring; of the others those count that are."""
+    """The state to store. The stream's key must be in the ring.
+
+    Of people whose key is not there nothing is kept: they were erased a moment ago. Without the day's key, where
+    something came from goes with the stream's.
+    """
     event, meta, stream = recorded.event, recorded.meta, recorded.stream
     whose, person, day = owners(recorded)
+    gone = {each for each in (whose, person) if each and keys.get(each) is None}
     bound_to = _bound_to(stream, recorded.stream_version)
     data: JSONObject = event.model_dump(mode="json")
     personal = personal_fields(type(event))
     sealed: JSONObject = {name: data[name] for name in personal}
     data.update(personal)
-    secrets: JSONObject = {"data": sealed} if sealed else {}
+    secrets: JSONObject = {"data": sealed} if sealed and whose not in gone else {}
     origin: JSONObject = {}
-    if meta.ip is not None:
+    if meta.ip is not None and not gone:
         origin["ip"] = meta.ip
-    if meta.user_agent is not None:
+    if meta.user_agent is not None and not gone:
         origin["user_agent"] = meta.user_agent
     if origin and (key := keys.get(day)) is not None:
         origin = {"origin": base64.b64encode(seal(key, to_json(origin), bound_to)).decode()}
@@ -100,9 +105,9 @@ def encode(recorded: Recorded[Event], keys: KeyRing) -> bytes:
         public["causation"] = meta.causation_id
     state: JSONObject = {"v": event.version, "meta": public, "data": data}
     named: JSONObject = {}
-    if whose and keys.get(whose) is not None:
+    if whose and whose not in gone:
         named["data"] = whose
-    if person and keys.get(person) is not None:
+    if person and person not in gone:
         named["origin"] = person
     if origin and not named:
         secrets.update(origin)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from accounts_es.application import Application
 from accounts_es.domain.errors import UserErased, UserNotFound, UserUnderLegalHold
@@ -28,6 +28,8 @@ POLL: Final = 60.0
 """Seconds between two looks."""
 _AT_ONCE: Final = 100
 _LOST: Final = (psycopg.OperationalError, psycopg.InterfaceError)
+_REFUSED: Final = (errors.QueryCanceled, errors.LockNotAvailable, errors.DeadlockDetected)
+"""Operational for psycopg too, but about the one statement."""
 _UNSWEPT: Final = "SELECT max(number) FROM log.erasures WHERE NOT swept"
 _SWEPT: Final = "UPDATE log.erasures SET swept = true WHERE number <= %s AND NOT swept RETURNING 1"
 
@@ -78,24 +80,22 @@ class Retention:
                 )
 
     async def _erase(self, project: ProjectRow, now: datetime, before: datetime) -> None:
-        while due := await people.list_deleted(self._app.log.reads, project.project_id, before, _AT_ONCE):
-            erased = 0
+        # Each once: whoever cannot be erased is in nobody's way.
+        after: people.PersonRow | None = None
+        while due := await people.list_deleted(self._app.log.reads, project.project_id, before, _AT_ONCE, after):
             for each in due:
-                erased += await self._erased(project, each.stream, now)
-            if len(due) < _AT_ONCE or not erased:
-                return
+                await self._erase_one(project, each.stream, now)
+            after = due[-1]
 
-    async def _erased(self, project: ProjectRow, stream: str, now: datetime) -> bool:
+    async def _erase_one(self, project: ProjectRow, stream: str, now: datetime) -> None:
         try:
             await self._erasures.erase(_meta(project, now), stream, "retention")
         except (UserUnderLegalHold, UserErased, UserNotFound):
-            return False  # put under a hold, erased by somebody else, or brought back, just now
-        except _LOST:
-            raise
-        except Exception:
+            pass  # put under a hold, erased by somebody else, or brought back, just now
+        except Exception as error:
+            if isinstance(error, _LOST) and not isinstance(error, _REFUSED):
+                raise
             log.exception("somebody could not be erased yet", extra={"project": project.project_id})
-            return False
-        return True
 
     async def _sweep(self) -> None:
         """Let the database give back the space that erasures left behind, and forget it in its statistics."""
