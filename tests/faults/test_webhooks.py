@@ -467,3 +467,38 @@ async def test_T43_a_project_that_cannot_be_read_keeps_back_the_webhooks_of_no_o
         eventually(lambda: same(there, operator))
         eventually(lambda: "webhooks of a project wait" in server.logged)
         assert "webhooks failed" not in server.logged
+
+
+async def test_T57_nothing_that_was_made_ready_speaks_of_whoever_is_erased_meanwhile(
+    database: str, tmp_path: Path, receivers: Callable[[], Receiver]
+) -> None:
+    """Neither what waits for a slow receiver, nor what is kept for the next who is told the same."""
+    slow, later = receivers(), receivers()
+    with Server(tmp_path / "data", database_url=database, **{**HASTY, "ACCOUNTS_WEBHOOK_TIMEOUT": "20"}) as server:
+        operator = server.operator()
+        webhook = hook(operator, slow.url)
+        team = operator.ask("POST", "/teams", teamId="unique()", name="Crew").json()["$id"]
+        gone, stays = (
+            operator.ask("POST", "/users", userId="unique()", email=f"{name}@example.org", name=name).json()["$id"]
+            for name in ("gone", "stays")
+        )
+        eventually(lambda: set(slow.known["users"]) == {gone, stays})
+        slow.behave(status=500)
+        operator.ask("POST", f"/teams/{team}/memberships", userId=stays, roles=["first"])
+        operator.ask("PATCH", f"/users/{gone}/name", name="Their last name")
+        operator.ask("POST", f"/teams/{team}/memberships", userId=gone, roles=["second"])
+        eventually(lambda: seen(operator, webhook)["attempts"] > 0)
+        count = slow.known["count"]
+        slow.behave(delay=5)
+        eventually(lambda: slow.known["count"] > count, limit=60)  # pauses double
+        # The first is on its way, all others are made ready.
+        assert operator.ask("POST", f"/users/{gone}/erasure").status_code < 300
+        await asyncio.sleep(5)  # until the first is taken, and erasures are known everywhere
+        slow.behave()
+        eventually(lambda: same(slow, operator))
+        again = hook(operator, later.url)
+        operator.ask("POST", f"/webhooks/{again}/rewind", to=0)
+        eventually(lambda: set(later.known["users"]) == {stays} and same(later, operator))
+        for each in (slow, later):
+            assert "Their last name" not in each.journal.read_text()
+            assert each.known["gaps"] == []
