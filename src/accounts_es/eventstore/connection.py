@@ -36,19 +36,30 @@ _NOTICED: Final = {
     "keepalives_interval": "5",
     "keepalives_count": "2",
 }
-"""A database whose machine is gone says nothing any more: noticed within 20 seconds, not a quarter of an hour."""
+"""A database whose machine is gone says nothing any more: noticed within 20 seconds, not a quarter of an hour.
+
+It is longer than an append waits for its lock: until then the database may take in nothing.
+"""
 
 
 def primary(conninfo: str) -> str:
     """The same database, and of several hosts the one that takes writes: a replica may be behind, and nothing is ever
     decided or answered from one. Raises psycopg's ``ProgrammingError`` for what is no connection string."""
-    return make_conninfo(conninfo, **{**_NOTICED, **conninfo_to_dict(conninfo), "target_session_attrs": "read-write"})
+    return make_conninfo(watched(conninfo), target_session_attrs="read-write")
+
+
+def watched(conninfo: str) -> str:
+    """The same database, noticed to be gone, unless the connection string says otherwise.
+
+    On sockets of the file system it changes nothing (libpq).
+    """
+    return make_conninfo(conninfo, **{**_NOTICED, **conninfo_to_dict(conninfo)})
 
 
 async def connect(conninfo: str) -> AsyncConn:
     """A connection of the server."""
     connection = await AsyncConnection.connect(
-        conninfo, autocommit=True, application_name="accounts-es", connect_timeout=_CONNECT_SECONDS
+        watched(conninfo), autocommit=True, application_name="accounts-es", connect_timeout=_CONNECT_SECONDS
     )
     try:
         await prepare(connection)
@@ -67,7 +78,7 @@ async def prepare(connection: AsyncConn) -> None:
 def connect_sync(conninfo: str, *, as_app: bool = True) -> Conn:
     """A connection of a tool; with ``as_app=False`` it keeps the role it signs in with."""
     connection = psycopg.connect(
-        conninfo, autocommit=True, application_name="accounts-es tool", connect_timeout=_CONNECT_SECONDS
+        watched(conninfo), autocommit=True, application_name="accounts-es tool", connect_timeout=_CONNECT_SECONDS
     )
     try:
         connection.execute("; ".join(_statements(as_app=as_app)))

@@ -31,6 +31,7 @@ from accounts_es.domain.catalog import DECIDERS
 from accounts_es.domain.decider import Decider
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.append import APPEND_LOCK, Append, ClaimChange, parameters, refusal
+from accounts_es.eventstore.connection import watched
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import RecordedMapper, owners, sealed_for, subjects
 from accounts_es.eventstore.projection import Handler, Projection, Statements, routes
@@ -76,7 +77,7 @@ class Accounts(Application[str]):
         """Connections by the whole connection string, of which the library knows but five words."""
         factory = super().construct_factory(env)
         pool = _datastore(factory).pool
-        pool.conninfo = self._conninfo
+        pool.conninfo = watched(self._conninfo)
         pool.kwargs = {"row_factory": dict_row}
         return factory
 

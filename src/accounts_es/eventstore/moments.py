@@ -17,7 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.domain.event import Event, Recorded
-from accounts_es.eventstore.connection import AsyncConn, prepare
+from accounts_es.eventstore.connection import AsyncConn, prepare, watched
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import UnknownTopic, decode, sealed_for, subjects
 from accounts_es.eventstore.projection import Projection, Statements
@@ -65,7 +65,7 @@ class Moments:
         self._waste: WeakKeyDictionary[AsyncConn, int] = WeakKeyDictionary()
         self._topics = sorted({event.topic for projection in self._projections for event in projection.handlers})
         self._pool: AsyncConnectionPool[AsyncConn] = AsyncConnectionPool(
-            conninfo,
+            watched(conninfo),
             min_size=0,
             max_size=AT_ONCE,
             max_waiting=_WAITING,

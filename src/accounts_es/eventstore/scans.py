@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from psycopg_pool import AsyncConnectionPool
 
-from accounts_es.eventstore.connection import AsyncConn, prepare
+from accounts_es.eventstore.connection import AsyncConn, prepare, watched
 
 AT_ONCE: Final = 2
 """Of one process: more would only take the processor from everybody else."""
@@ -23,7 +23,7 @@ class Scans:
 
     def __init__(self, conninfo: str) -> None:
         self._pool: AsyncConnectionPool[AsyncConn] = AsyncConnectionPool(
-            conninfo,
+            watched(conninfo),
             min_size=0,
             max_size=AT_ONCE,
             max_waiting=_WAITING,
