@@ -1,12 +1,15 @@
 """Read models are made anew from the log: the same bytes, while the server goes on."""
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from random import Random
+from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import projections
@@ -194,6 +197,9 @@ JSON = st.recursive(
 )
 PREFS = st.dictionaries(st.text(max_size=5), JSON, max_size=3)
 NAMES = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20)
+
+LONG = int(os.environ.get("ACCOUNTS_HISTORY_COMMANDS", "2000"))
+"""T40 asks for 100,000."""
 
 STEPS = st.one_of(
     st.tuples(st.just("sign_up"), IDS, EMAILS, NAMES),
@@ -440,29 +446,44 @@ class History:
         await self.application.execute(self.meta(), ACCOUNT, stream, command, **kwargs)  # type: ignore[arg-type]
 
 
+async def live(database: str, master: MasterKey, meta: Meta, steps: Sequence[tuple[Any, ...]], at_once: int) -> None:
+    """Carry out the steps, some of them at once, as requests are."""
+    log = EventLog(database, master, projections.ALL)
+    await log.start()
+    try:
+        history = History(Application(log), meta)
+        await history.application.execute(
+            meta(), PROJECT, "project-default", project_commands.create_project, project_id="default", name="D"
+        )
+        for start in range(0, len(steps), at_once):
+            await asyncio.gather(*(history.step(*step) for step in steps[start : start + at_once]))
+    finally:
+        await log.stop()
+
+
+def replayed_to_the_same(database: str, master: MasterKey, batch: int) -> None:
+    before = hashes(database)
+    _, difference = verify(database, master, projections.ALL, batch=batch)
+    assert difference is None
+    rebuild(database, master, projections.ALL, batch=batch)
+    assert hashes(database) == before
+
+
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=5, max_size=60), batch=st.sampled_from([1, 3, 5000]))
 def test_T40_T41_any_history_replays_to_the_same_bytes_in_batches_of_any_size(
     server_conninfo: str, template: str, master: MasterKey, meta: Meta, steps: list[tuple[str, JSONObject]], batch: int
 ) -> None:
-    async def live(database: str) -> None:
-        log = EventLog(database, master, projections.ALL)
-        await log.start()
-        try:
-            history = History(Application(log), meta)
-            await history.application.execute(
-                meta(), PROJECT, "project-default", project_commands.create_project, project_id="default", name="D"
-            )
-            # Some steps run at once, as requests do.
-            for start in range(0, len(steps), 4):
-                await asyncio.gather(*(history.step(*step) for step in steps[start : start + 4]))
-        finally:
-            await log.stop()
-
     with temporary_database(server_conninfo, template) as database:
-        asyncio.run(live(database))
-        before = hashes(database)
-        _, difference = verify(database, master, projections.ALL, batch=batch)
-        assert difference is None
-        rebuild(database, master, projections.ALL, batch=batch)
-        assert hashes(database) == before
+        asyncio.run(live(database, master, meta, steps, at_once=4))
+        replayed_to_the_same(database, master, batch)
+
+
+@settings(max_examples=2, phases=[Phase.generate], suppress_health_check=list(HealthCheck))  # the first is the simplest
+@given(pool=st.lists(STEPS, min_size=200, max_size=200), seed=st.integers(0, 2**32))
+def test_T40_a_long_history_replays_to_the_same_bytes(
+    server_conninfo: str, template: str, master: MasterKey, meta: Meta, pool: list[tuple[Any, ...]], seed: int
+) -> None:
+    with temporary_database(server_conninfo, template) as database:
+        asyncio.run(live(database, master, meta, Random(seed).choices(pool, k=LONG), at_once=16))
+        replayed_to_the_same(database, master, 5000)
