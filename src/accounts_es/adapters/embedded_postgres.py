@@ -58,8 +58,6 @@ _SETTINGS: Final = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "jit": "off",
-    # On its way back to a point in time it is not there yet, rather than there and without writes.
-    "hot_standby": "off",
     # A young database is planned for what it was a minute ago; statistics follow sooner than by default.
     "autovacuum_naptime": "10s",
     "timezone": "UTC",
@@ -313,6 +311,9 @@ class EmbeddedPostgres:
 
     def _launch(self, binaries: Path, identity: Identity) -> None:
         settings = {**_SETTINGS, "cluster_name": self._name}
+        if (self._cluster / "recovery.signal").exists():
+            # On its way back to a point in time it is not there yet, rather than there and without writes.
+            settings["hot_standby"] = "off"
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with contextlib.suppress(FileNotFoundError):
             if self._log.stat().st_size > _LOG_LIMIT:
