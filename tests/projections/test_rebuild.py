@@ -3,7 +3,9 @@
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from datetime import timedelta
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -249,6 +251,9 @@ STEPS = st.one_of(
 TEAM_STEPS = {"rename_team", "team_prefs", "invite", "add", "join", "roles", "leave", "remove", "delete_team"}
 
 
+_NUMBER: ContextVar[int] = ContextVar("_NUMBER")
+
+
 class History:
     """Carries out random steps the way the API does: ids are free again after a deletion."""
 
@@ -257,7 +262,12 @@ class History:
         self.meta = meta
         self.streams: dict[str, str] = {}
         self.teams: dict[str, str] = {}
-        self.made = 0
+        self._numbers = count(1)
+
+    @property
+    def made(self) -> int:
+        """The number of the step, also after others have begun."""
+        return _NUMBER.get()
 
     async def step(self, kind: str, *args: object) -> None:
         """One step; a refusal is a step as well."""
@@ -267,7 +277,7 @@ class History:
             return
 
     async def _step(self, kind: str, *args: object) -> None:
-        self.made += 1
+        _NUMBER.set(next(self._numbers))
         fresh = f"account-{self.made}"
         name = str(args[0])
         if kind in {"sign_up", "anonymous"}:
