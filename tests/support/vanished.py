@@ -16,7 +16,10 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from accounts_es.eventstore.connection import AsyncConn, connect
+from tests.support.waiting import until
 
+_ASKED = ("SELECT pg_sleep(29)", "LISTEN nothing")
+_HEARD = "SELECT count(*) FROM pg_stat_activity WHERE query = ANY(%s) AND (state = 'active') = (query LIKE 'SELECT%%')"
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _UP = 0x8913, 0x8914, 1
 
 
@@ -58,11 +61,9 @@ async def main(conninfo: str) -> None:
     proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
     way = make_conninfo(conninfo, host="127.0.0.1", port=proxy.sockets[0].getsockname()[1])
     both = [await connect(way), await connect(way)]
-    waiting = [
-        asyncio.create_task(lost_after(each, statement))
-        for each, statement in zip(both, ("SELECT pg_sleep(29)", "LISTEN nothing"), strict=True)
-    ]
-    await asyncio.sleep(0.5)  # both have said what they have to say
+    waiting = [asyncio.create_task(lost_after(each, statement)) for each, statement in zip(both, _ASKED, strict=True)]
+    with psycopg.connect(conninfo, autocommit=True) as owner:
+        await until(lambda: owner.execute(_HEARD, (list(_ASKED),)).fetchone() == (2,))
     network(up=False)
     print(*await asyncio.gather(*waiting), flush=True)  # noqa: T201
 

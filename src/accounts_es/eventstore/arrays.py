@@ -1,7 +1,7 @@
 """Arrays in PostgreSQL's binary format, each made in one go.
 
 What is written and looked up together travels as columns. psycopg's own arrays find a dumper for every value, escape
-it and copy it twice, which was a tenth of what an append cost.
+it and copy it twice, which took 19 of the 320 us that an update of preferences cost the server.
 """
 
 import struct
@@ -86,7 +86,7 @@ class Texts(Array):
         encoded = [value.encode() for value in values]
         if any(b"\0" in value for value in encoded):
             raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
-        return cls(joined(25, [_LENGTH.pack(len(value)) + value for value in encoded]))
+        return cls(joined(25, [element(value) for value in encoded]))
 
 
 class BigIntegers(Array):

@@ -1,5 +1,7 @@
--- log.append as in 0009, but that it looks up streams one by one. A join was planned while the log was new, as a scan of
--- all of it, and stayed planned until statistics were first gathered: until then each append cost more than the last.
+-- log.append as in 0009, but for two things. It looks up streams one by one: a join was planned while the log was new, as
+-- a scan of all of it, and stayed planned until statistics were first gathered, so until then each append cost more than
+-- the last. And a request may take what it frees itself: two streams that swap a value could never do it, because values
+-- were taken before any was freed. What another request frees is free only after it, as before.
 -- Appends the requests of one group, each whole or not at all, and says which were refused and why:
 --   erased       the stream's key is destroyed: nothing follows
 --   version      another writer was first: decide again from fresh state
@@ -17,6 +19,7 @@ CREATE OR REPLACE FUNCTION log.append(
 #variable_conflict use_column
 DECLARE
     refused int[] := '{}';
+    moved bigint[] := '{}';
     c record;
 BEGIN
     PERFORM pg_advisory_xact_lock(7017280570803617907);
@@ -69,7 +72,18 @@ BEGIN
             CONTINUE WHEN c.r = ANY (refused);
             INSERT INTO log.claims (project_id, kind, digest, stream) VALUES (c.project, c.kind, c.digest, c.stream)
                 ON CONFLICT DO NOTHING;
-            IF NOT FOUND THEN
+            CONTINUE WHEN FOUND;
+            DELETE FROM log.claims AS held
+                USING unnest(c_req, c_take, c_project, c_kind, c_digest, c_stream)
+                    AS freed (r, take, project, kind, digest, stream)
+                WHERE freed.r = c.r AND NOT freed.take AND freed.project = c.project AND freed.kind = c.kind
+                    AND freed.digest = c.digest AND held.project_id = c.project AND held.kind = c.kind
+                    AND held.digest = c.digest AND held.stream = freed.stream;
+            IF FOUND THEN
+                INSERT INTO log.claims (project_id, kind, digest, stream)
+                    VALUES (c.project, c.kind, c.digest, c.stream);
+                moved := moved || c.nth;
+            ELSE
                 refused := refused || c.r;
                 req := c.r; refusal := 'claim:' || c.kind; RETURN NEXT;
                 DELETE FROM log.claims AS mine
@@ -77,6 +91,17 @@ BEGIN
                         AS taken (r, take, project, kind, digest, nth)
                     WHERE taken.r = c.r AND taken.take AND taken.nth < c.nth AND mine.project_id = taken.project
                         AND mine.kind = taken.kind AND mine.digest = taken.digest;
+                IF cardinality(moved) > 0 THEN
+                    INSERT INTO log.claims (project_id, kind, digest, stream)
+                        SELECT freed.project, freed.kind, freed.digest, freed.stream
+                        FROM unnest(c_req, c_project, c_kind, c_digest) WITH ORDINALITY
+                            AS taken (r, project, kind, digest, nth)
+                        JOIN unnest(c_req, c_take, c_project, c_kind, c_digest, c_stream)
+                            AS freed (r, take, project, kind, digest, stream)
+                            ON freed.r = taken.r AND NOT freed.take AND freed.project = taken.project
+                            AND freed.kind = taken.kind AND freed.digest = taken.digest
+                        WHERE taken.r = c.r AND taken.nth = ANY (moved);
+                END IF;
                 DELETE FROM log.idempotency AS mine USING unnest(i_req, i_key) AS used (r, key)
                     WHERE used.r = c.r AND mine.key = used.key;
             END IF;
