@@ -11,7 +11,7 @@ import psycopg
 from tests.support.mailbox import Mailbox
 from tests.support.server import Client, Server
 from tests.support.smtp import Behaviour, free_port, smtp_server
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 
 
 def deliverer(server: Server) -> int | None:
@@ -112,7 +112,7 @@ def test_a_server_that_can_neither_send_nor_write_says_so(database: str, tmp_pat
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "outbox").write_text("a file where the folder should be")
     with Server(tmp_path / "data", database_url=database) as server:
-        assert "mail and text messages reach nobody" in server.logged
+        eventually(lambda: "mail and text messages reach nobody" in server.logged)
 
 
 def user_of(server: Server) -> str:
