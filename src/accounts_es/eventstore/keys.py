@@ -2,6 +2,8 @@
 
 AES-256-GCM throughout (NIST SP 800-38D) with random 96-bit nonces in front of the ciphertext. A data key seals the
 events of one stream only, so the nonce bound of 2^32 messages per key is out of reach.
+
+Keys are held as their 32 bytes and made ready where they are used: a ready one takes 2.5 kB, and 1 us to make.
 """
 
 import hashlib
@@ -31,16 +33,16 @@ class SealBroken(Exception):  # noqa: N818
     """A sealed value does not open with its key: it was changed, moved, or the key is another."""
 
 
-def seal(key: AESGCM, plain: bytes, bound_to: bytes) -> bytes:
+def seal(key: bytes, plain: bytes, bound_to: bytes) -> bytes:
     """Nonce and ciphertext; opens only with the same key and the same ``bound_to``."""
     nonce = os.urandom(NONCE_BYTES)
-    return nonce + key.encrypt(nonce, plain, bound_to)
+    return nonce + AESGCM(key).encrypt(nonce, plain, bound_to)
 
 
-def unseal(key: AESGCM, sealed: bytes, bound_to: bytes) -> bytes:
+def unseal(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
     """The plain bytes. Raises `SealBroken`."""
     try:
-        return key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to)
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to)
     except (InvalidTag, ValueError):  # a ValueError: too short to hold a nonce and a tag
         raise SealBroken from None
 
@@ -52,29 +54,29 @@ class MasterKey:
         if len(secret) != KEY_BYTES:
             raise WrongMasterKey(f"the master key has {len(secret)} bytes instead of {KEY_BYTES}")
         self._secret = secret
-        self._wrapping = AESGCM(self._derive(b"wrap data keys"))
+        self._wrapping = self._derive(b"wrap data keys")
         self._digests = self._derive(b"digest claims")
 
     def _derive(self, purpose: bytes) -> bytes:
         return HKDF(SHA256(), KEY_BYTES, salt=None, info=b"accounts-es: " + purpose).derive(self._secret)
 
-    def new_key(self, subject: str) -> tuple[AESGCM, bytes]:
+    def new_key(self, subject: str) -> tuple[bytes, bytes]:
         """A fresh data key and its wrapped form."""
         key = AESGCM.generate_key(256)
-        return AESGCM(key), seal(self._wrapping, key, subject.encode())
+        return key, seal(self._wrapping, key, subject.encode())
 
-    def unwrap(self, subject: str, wrapped: bytes) -> AESGCM:
+    def unwrap(self, subject: str, wrapped: bytes) -> bytes:
         """The data key of a subject. Raises `SealBroken`."""
-        return AESGCM(unseal(self._wrapping, wrapped, subject.encode()))
+        return unseal(self._wrapping, wrapped, subject.encode())
 
     def digest(self, project: str, kind: str, value: str) -> bytes:
         """A keyed fingerprint of a unique value (HMAC-SHA-256): equal values meet, nobody can guess them back."""
         text = "\x1f".join((project, kind, value))
         return hmac.digest(self._digests, text.encode(), hashlib.sha256)
 
-    def answer_key(self, request: str) -> AESGCM:
+    def answer_key(self, request: str) -> bytes:
         """The key that seals the answer kept for an idempotent request, from our secret and the client's."""
-        return AESGCM(self._derive(b"answers: " + request.encode()))
+        return self._derive(b"answers: " + request.encode())
 
     def check_value(self) -> bytes:
         """What is stored to recognise this key again."""
@@ -95,10 +97,10 @@ class KeyRing:
 
     def __init__(self, master: MasterKey) -> None:
         self._master = master
-        self._keys: OrderedDict[str, AESGCM] = OrderedDict()
+        self._keys: OrderedDict[str, bytes] = OrderedDict()
         self._buried: OrderedDict[str, None] = OrderedDict()
 
-    def get(self, subject: str) -> AESGCM | None:
+    def get(self, subject: str) -> bytes | None:
         """The key, if it is in memory."""
         key = self._keys.get(subject)
         if key is not None:
@@ -160,7 +162,7 @@ class KeyRing:
         """See `MasterKey.digest`."""
         return self._master.digest(project, kind, value)
 
-    def _remember(self, subject: str, key: AESGCM) -> None:
+    def _remember(self, subject: str, key: bytes) -> None:
         self._keys[subject] = key
         if len(self._keys) > _CACHED_KEYS:
             self._keys.popitem(last=False)
