@@ -40,7 +40,7 @@ E = TypeVar("E", bound=Event)
 P = ParamSpec("P")
 
 MAX_ATTEMPTS: Final = 50
-_CACHE_BYTES: Final = 16 * 1024 * 1024
+_CACHE_BYTES: Final = 8 * 1024 * 1024
 _STATE_OVERHEAD: Final = 1024
 
 

@@ -42,7 +42,7 @@ from accounts_es.http.models.accounts import forget
 from accounts_es.http.realtime.endpoint import Realtime
 from accounts_es.http.realtime.hub import Hub
 from accounts_es.http.table import OPERATIONS
-from accounts_es.reactors.rendering import our_wording
+from accounts_es.reactors.languages import our_wording
 from accounts_es.security import Refusals
 from accounts_es.settings import Settings
 from projections import ALL

@@ -9,7 +9,8 @@ from typing import get_args
 import pytest
 
 from accounts_es.messages import Mail, MailTemplate
-from accounts_es.reactors.rendering import FALLBACK, language, languages, render_mail
+from accounts_es.reactors.languages import FALLBACK, language, languages
+from accounts_es.reactors.rendering import render_mail
 from accounts_es.reactors.transports import _mail
 from accounts_es.settings import Settings
 

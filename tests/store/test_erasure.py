@@ -13,7 +13,7 @@ import pytest_asyncio
 
 import projections
 from accounts_es.application import Application, Besides, step
-from accounts_es.cli.deliver import erase_again
+from accounts_es.cli.delivery import erase_again
 from accounts_es.domain.account import ACCOUNT, Account, commands
 from accounts_es.domain.account.events import AccountDeleted, AccountErased, AccountEvent, LegalHoldPlaced, SignedUp
 from accounts_es.domain.errors import UserErased, UserNotFound, UserUnderLegalHold

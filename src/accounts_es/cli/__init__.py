@@ -2,45 +2,60 @@
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
-from accounts_es.cli.audit import audit
-from accounts_es.cli.checkpoint import checkpoint
 from accounts_es.cli.console import Trouble, complain
-from accounts_es.cli.deliver import deliver
-from accounts_es.cli.hashes import hashes
-from accounts_es.cli.keys import keys
-from accounts_es.cli.projects import projects
-from accounts_es.cli.replay import replay
-from accounts_es.cli.revert import revert
-from accounts_es.cli.serve import serve
-from accounts_es.cli.settings import GROUPS
-from accounts_es.cli.users import users
-from accounts_es.cli.version import version
-from accounts_es.cli.webhooks import webhooks
+
+COMMANDS: Final = {
+    "serve": "serve",
+    "replay": "replay",
+    "audit": "audit",
+    "revert": "revert",
+    "checkpoint": "checkpoint",
+    "deliver": "deliver",
+    "version": "version",
+    "projects": "projects",
+    "keys": "keys",
+    "users": "users",
+    "webhooks": "webhooks",
+    "hash": "hashes",
+}
+"""The commands, and the module in which a function or a group of that module's name is it."""
+
+
+class _Commands(TyperGroup):
+    """Loads a command when it is asked for: a server has no use for the others, nor for what they draw with."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - theirs
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - theirs
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        found = getattr(import_module(f"accounts_es.cli.{module}"), module)
+        if isinstance(found, typer.Typer):
+            group = get_group(found)
+            group.name = cmd_name
+            return group
+        alone = typer.Typer(add_completion=False)
+        alone.command(cmd_name)(found)
+        return get_command(alone)
+
 
 app = typer.Typer(
-    name="accounts-es",
-    help="An event-sourced accounts server behind Appwrite's Account, Users and Teams APIs.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+    name="accounts-es", cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
-app.command()(serve)
-app.command()(replay)
-app.command()(audit)
-app.command()(revert)
-app.command()(checkpoint)
-app.command()(deliver)
-app.command()(version)
-app.add_typer(projects, name="projects")
-for name, group in GROUPS.items():
-    projects.add_typer(group, name=name)
-app.add_typer(keys, name="keys")
-app.add_typer(users, name="users")
-app.add_typer(webhooks, name="webhooks")
-app.add_typer(hashes, name="hash")
+
+
+@app.callback()
+def _about() -> None:
+    """An event-sourced accounts server behind Appwrite's Account, Users and Teams APIs."""
 
 
 def main() -> None:

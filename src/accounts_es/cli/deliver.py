@@ -4,12 +4,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
-import secrets
 import signal
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,12 +12,11 @@ import psycopg
 import typer
 
 from accounts_es import logs
-from accounts_es.adapters.ids import now
 from accounts_es.adapters.key_files import load_key
 from accounts_es.application import Application
 from accounts_es.cli.console import Trouble, read_settings
 from accounts_es.cli.database import open_tool
-from accounts_es.domain.event import SYSTEM, Metadata
+from accounts_es.cli.delivery import announce, erase_again
 from accounts_es.erasures import Erasures
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
@@ -42,8 +36,7 @@ from projections import ALL
 
 log = logging.getLogger(__name__)
 
-_WATCH_SECONDS: Final = 1.0
-_STOP_SECONDS: Final = 30.0
+_WAIT_SECONDS: Final = 1.0
 _LOST: Final = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -69,49 +62,12 @@ async def _begin(settings: Settings, conninfo: str, master: MasterKey) -> None:
             break
         except _LOST as error:
             log.warning("delivery waits for the database", extra={"error": type(error).__name__})
-            await asyncio.sleep(_WATCH_SECONDS)
-    await _deliver(settings, conninfo, master)
+            await asyncio.sleep(_WAIT_SECONDS)
+    await work(settings, conninfo, master)
 
 
-async def erase_again(settings: Settings, conninfo: str, master: MasterKey) -> None:
-    """Before anybody is served: whom a restored backup brought back goes again."""
-    key = load_key("ledger", settings.data, os.environ)
-    if key is None or not settings.certificates.is_dir():
-        return
-    event_log = EventLog(conninfo, master, ALL)
-    try:
-        await event_log.start()
-        meta = Metadata(now(), "", SYSTEM, "serve", secrets.token_hex(10), "erased-before")
-        count = await Erasures(Application(event_log), key, settings.certificates).again(meta)
-    finally:
-        await event_log.stop()
-    if count:
-        log.warning("erased again whom a restored backup brought back", extra={"count": count})
-
-
-def announce(settings: Settings) -> None:
-    """Say where messages go that have no other way out."""
-    ways = {"mail": settings.smtp_host, "text messages": settings.sms_url}
-    written = " and ".join(what for what, way in ways.items() if way is None)
-    if not written:
-        return
-    folder = settings.data.absolute() / "outbox"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        possible = os.access(folder, os.W_OK | os.X_OK)
-    except OSError:
-        possible = False
-    if possible:
-        print(f"{written} are written to {folder} until ACCOUNTS_SMTP_HOST and ACCOUNTS_SMS_URL are set", flush=True)
-    else:
-        log.error(
-            "%s reach nobody: set ACCOUNTS_SMTP_HOST and ACCOUNTS_SMS_URL, or a folder that can be written",
-            written,
-            extra={"file": str(folder)},
-        )
-
-
-async def _deliver(settings: Settings, conninfo: str, master: MasterKey) -> None:
+async def work(settings: Settings, conninfo: str, master: MasterKey) -> None:
+    """All that is delivered, until told to stop or until the server that began it is gone."""
     outbox = Outbox(conninfo, master, transports(settings, projects(conninfo, master)))
     webhooks = Webhooks(settings, conninfo, master, _as_told(master))
     working = [asyncio.create_task(each) for each in (outbox.run(), keep_up(conninfo, master), webhooks.run())]
@@ -166,49 +122,9 @@ async def _retain(settings: Settings, conninfo: str, master: MasterKey, ledger_k
         except _LOST as error:
             log.warning("retention waits for the database", extra={"error": type(error).__name__})
             await event_log.stop()
-            await asyncio.sleep(_WATCH_SECONDS)
+            await asyncio.sleep(_WAIT_SECONDS)
     try:
         app = Application(event_log)
         await Retention(app, Erasures(app, ledger_key, settings.certificates), conninfo).run()
     finally:
         await event_log.stop()
-
-
-@contextmanager
-def delivering(settings: Settings, conninfo: str) -> Generator[None]:
-    """Delivery in a process of its own, started again if it dies."""
-    stopping = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(settings, conninfo, stopping), name="delivery")
-    watcher.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        watcher.join()
-
-
-def _watch(settings: Settings, conninfo: str, stopping: threading.Event) -> None:
-    process = _start(settings, conninfo)
-    while not stopping.wait(_WATCH_SECONDS):
-        if not process.is_alive():
-            log.error("delivery has ended: starting it again", extra={"exit": process.exitcode})
-            process = _start(settings, conninfo)
-    process.terminate()
-    process.join(_STOP_SECONDS)
-    if process.is_alive():
-        process.kill()
-
-
-def _start(settings: Settings, conninfo: str) -> SpawnProcess:
-    process = multiprocessing.get_context("spawn").Process(target=_work, args=(settings, conninfo), name="delivery")
-    process.start()
-    return process
-
-
-def _work(settings: Settings, conninfo: str) -> None:
-    """The delivery process of a server."""
-    logs.configure(settings.log_level)
-    secret = load_key("master", settings.data, os.environ)
-    if secret is None:
-        raise Trouble("there is no master key")
-    asyncio.run(_deliver(settings, conninfo, MasterKey(secret)))

@@ -8,12 +8,15 @@ from accounts_es.adapters.ids import wire_id
 from accounts_es.application import Application
 from accounts_es.cli.administer import DATA, Data, Url, administer, metadata
 from accounts_es.cli.console import Trouble
+from accounts_es.cli.settings import GROUPS
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.aggregate import project_stream
 from accounts_es.domain.values import is_id
 from projections import projects as read_model
 
 projects = typer.Typer(help="Create, list and set up projects.", no_args_is_help=True)
+for group, settings in GROUPS.items():
+    projects.add_typer(settings, name=group)
 
 
 @projects.command("create")

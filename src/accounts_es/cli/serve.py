@@ -27,7 +27,7 @@ from accounts_es.adapters.key_files import KeyFileError, generate_key, load_key
 from accounts_es.bootstrap import Server, ServerParts, application, prepare, running_application
 from accounts_es.cli.answers import AnswerProtocol
 from accounts_es.cli.console import Trouble, read_settings
-from accounts_es.cli.deliver import announce, delivering, erase_again
+from accounts_es.cli.delivery import announce, delivering, erase_again
 from accounts_es.domain.errors import ProjectAlreadyExists
 from accounts_es.domain.event import SYSTEM, Metadata
 from accounts_es.domain.project import PROJECT, commands

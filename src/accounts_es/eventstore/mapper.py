@@ -19,6 +19,7 @@ import base64
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from eventsourcing.domain import DomainEventProtocol
@@ -30,8 +31,7 @@ from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.domain.event import Actor, Event, JSONObject, Metadata, Recorded, personal_fields, without_personal
 from accounts_es.eventstore.keys import KeyRing, seal, unseal
 
-_ACTORS: Final[dict[str, Actor]] = {}
-_KNOWN_ACTORS: Final = 10_000
+_KNOWN_ACTORS: Final = 2048
 DAY: Final = "origins-"
 """What the keys of days are called: followed by the project and the day."""
 
@@ -240,16 +240,12 @@ def format_actor(actor: Actor) -> str:
     return f"{actor}<{actor.impersonator}" if actor.impersonator else str(actor)
 
 
+@lru_cache(maxsize=_KNOWN_ACTORS)
 def parse_actor(text: str) -> Actor:
     """The actor of a stored text; the same few come again and again."""
-    actor = _ACTORS.get(text)
-    if actor is None:
-        who, _, impersonator = text.partition("<")
-        kind, _, identity = who.partition(":")
-        actor = Actor.model_validate({"kind": kind, "id": identity, "impersonator": impersonator or None})
-        if len(_ACTORS) < _KNOWN_ACTORS:
-            _ACTORS[text] = actor
-    return actor
+    who, _, impersonator = text.partition("<")
+    kind, _, identity = who.partition(":")
+    return Actor.model_validate({"kind": kind, "id": identity, "impersonator": impersonator or None})
 
 
 class RecordedMapper(Mapper[str]):
