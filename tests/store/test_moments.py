@@ -21,6 +21,7 @@ from accounts_es.eventstore.listing import Asked
 from accounts_es.eventstore.moments import Moments, TooMuchHistory
 from accounts_es.eventstore.reads import Reads
 from projections import accounts, sessions, teams
+from tests.support.appends import logs
 from tests.support.metadata import NOON
 
 Meta = Callable[..., Metadata]
@@ -107,6 +108,35 @@ async def test_a_moment_of_some_streams_knows_no_others(
     await history(application, meta, database)
     async with moments.at(2**62, project="default", streams=["account-2"]) as reads:
         assert await accounts.find(reads, "default", "a1") is None
+
+
+async def test_a_moment_of_some_streams_reads_no_more_the_longer_the_log_is(
+    database: str, master: MasterKey, meta: Meta
+) -> None:
+    async with logs(database, master, 1) as (log,):
+        application = Application(log)
+        await history(application, meta, database)
+        for nth in range(200):
+            await application.execute(
+                meta(), ACCOUNT, f"account-other-{nth}", commands.sign_up, account_id=f"other-{nth}", name="Other"
+            )
+    moments = Moments(database, master, projections.ALL)
+    await moments.start()
+    before = walked(database)
+    for _ in range(20):  # after some, a plan is kept that fits any positions
+        async with moments.at(2**62, project="default", streams=["account-2"]):
+            pass
+    await moments.stop()
+    assert walked(database) == before
+
+
+def walked(database: str) -> int:
+    """How many events were read by their positions, by connections that are closed."""
+    with psycopg.connect(database) as owner:
+        ((count,),) = owner.execute(
+            "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'accounts_events_notification_id_idx'"
+        ).fetchall()
+    return int(count)
 
 
 async def test_a_moment_of_one_project_knows_no_other(

@@ -38,7 +38,8 @@ _WASTE: Final = 5_000
 
 _OF_STREAMS: Final = """SELECT originator_id, originator_version, topic, state, notification_id
     FROM log.accounts_events WHERE originator_id = ANY(%s) AND project_id = %s AND topic = ANY(%s)
-    AND notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s"""
+    AND notification_id + 0 > %s AND notification_id + 0 <= %s ORDER BY notification_id + 0 LIMIT %s"""
+"""By the streams, however long the log is: a plan that does not know the positions would walk from one to the other."""
 _OF_PROJECT: Final = """SELECT originator_id, originator_version, topic, state, notification_id
     FROM log.accounts_events WHERE project_id = %s AND topic = ANY(%s) AND notification_id > %s
     AND notification_id <= %s ORDER BY notification_id LIMIT %s"""
