@@ -10,7 +10,8 @@ import psycopg
 
 from accounts_es.domain.account.events import LabelAdded, NameChanged, PrefsUpdated, SessionCreated, SignedUp
 from accounts_es.domain.event import Actor, Event, Metadata, Recorded
-from accounts_es.eventstore.keys import KeyRing, MasterKey
+from accounts_es.eventstore.key_check import bound_key
+from accounts_es.eventstore.keys import KeyRing, LogKeys, MasterKey
 from accounts_es.eventstore.mapper import encode, format_actor
 
 EACH: Final = 10
@@ -23,8 +24,8 @@ _COPY: Final = """COPY log.accounts_events (originator_id, originator_version, t
 def write(owner: str, master: MasterKey, events: int) -> float:
     """Add so many events of accounts, interleaved as those of many people are; returns the seconds it took."""
     began = time.perf_counter()
-    keys = KeyRing(master)
     with psycopg.connect(owner) as connection:
+        keys = LogKeys(bound_key(connection, master))
         for first in range(0, events // EACH, _PAGE):
             streams = [f"account-{nth:08}" for nth in range(first, min(first + _PAGE, events // EACH))]
             wrapped = [(stream, keys.create(stream)) for stream in streams]

@@ -153,7 +153,7 @@ def test_another_master_key_than_the_first_one(tmp_path: Path) -> None:
     assert server.logged == "", "to be stopped at once is nothing to complain about"
     other = base64.b64encode(b"o" * 32).decode()
     said = serve("--data", str(server.data), "--port", "0", ACCOUNTS_MASTER_KEY=other)
-    assert said == "the master key does not open this database: it was created with another one"
+    assert said == "the master key does not open this database: it belongs to another one"
     assert other not in said
     (server.data / "keys" / "master.key").write_text("no base64!")
     assert "master.key is not base64" in serve("--data", str(server.data), "--port", "0")

@@ -15,6 +15,7 @@ from accounts_es.domain.event import Event, JSONObject, NewerShape, Personal, Re
 from accounts_es.eventstore import mapper
 from accounts_es.eventstore.keys import KeyRing, SealBroken
 from accounts_es.eventstore.mapper import UnknownTopic, decode, encode
+from tests.support import bound
 from tests.support.golden import FOLDER, MASTER, META, Golden, goldens, path_of, shape, write
 
 ALL = list(goldens())
@@ -113,7 +114,7 @@ class RenamedAsOfShape2(Event, topic="test.renamed", version=2):
 @pytest.fixture
 def keys(monkeypatch: pytest.MonkeyPatch) -> KeyRing:
     monkeypatch.setattr(mapper, "BY_TOPIC", {"test.renamed": Renamed})
-    ring = KeyRing(MASTER)
+    ring = bound.ring(MASTER)
     ring.create("account-1")
     return ring
 

@@ -26,7 +26,7 @@ from accounts_es.eventstore import log as log_module
 from accounts_es.eventstore.append import Append, Effect, IdempotencyKey, StreamErased
 from accounts_es.eventstore.certificates import CertificateFiles, Erasure, facts, text
 from accounts_es.eventstore.connection import connect, connect_sync
-from accounts_es.eventstore.keys import KeyRing, MasterKey
+from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.ledger import growth
 from accounts_es.eventstore.ledger.note import Signer, public_key
 from accounts_es.eventstore.log import EventLog
@@ -36,6 +36,7 @@ from accounts_es.http.idempotency import KEEP
 from accounts_es.messages import Mail
 from accounts_es.settings import Settings
 from tests.support.appends import beginning, labels, logs, rows, taking
+from tests.support.bound import ring
 from tests.support.examples import EXAMPLE_OF
 from tests.support.metadata import metadata
 from tests.support.verifier import verifier
@@ -387,7 +388,7 @@ async def test_T57_what_the_server_of_a_webhook_answered_is_not_kept(
 
 
 def test_a_key_that_was_buried_does_not_come_back() -> None:
-    keys = KeyRing(MasterKey(b"k" * 32))
+    keys = ring(MasterKey(b"k" * 32))
     wrapped = keys.create("account-1")
     keys.bury("account-1")
     keys.add({"account-1": wrapped})

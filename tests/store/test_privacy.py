@@ -23,6 +23,7 @@ from accounts_es.eventstore.migrate import UnsuitableDatabase, migrate
 from accounts_es.eventstore.projection import Projection, Statements, Tx
 from accounts_es.logs import JsonLines, Lines
 from tests.support.appends import beginning, labels, logs, rows, stored, taking
+from tests.support.bound import bound
 from tests.support.examples import EXAMPLE_OF
 from tests.support.metadata import metadata
 
@@ -189,7 +190,7 @@ def test_a_master_key_has_32_bytes(secret: bytes) -> None:
 
 
 def test_digests_of_claims_cannot_be_compared_without_the_key_and_differ_by_what_they_are() -> None:
-    one, other = MasterKey(b"1" * 32), MasterKey(b"2" * 32)
+    one, other = bound(MasterKey(b"1" * 32)), bound(MasterKey(b"2" * 32))
     email = canonical_email("ann@example.org")
     digests = {
         one.digest("p", "account.email", email),

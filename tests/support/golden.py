@@ -14,6 +14,7 @@ from accounts_es.domain.catalog import EVENTS
 from accounts_es.domain.event import Actor, Event, Recorded, personal_fields
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import decode, encode
+from tests.support.bound import ring
 from tests.support.examples import EXAMPLE_OF
 from tests.support.metadata import metadata
 
@@ -94,7 +95,7 @@ def write_missing() -> list[Path]:
 
 def write(event_type: type[Event]) -> Path:
     """Write one new file. Refuses to replace one."""
-    keys = KeyRing(MASTER)
+    keys = ring(MASTER)
     stream = f"{event_type.topic.partition('.')[0]}-0190"
     wrapped = keys.create(stream)
     event = EXAMPLE_OF[event_type]

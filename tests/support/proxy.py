@@ -31,6 +31,8 @@ class Proxy:
         self.conninfo = make_conninfo(conninfo, host=self._folder.name, port=5432)
         self.cut: Cut | None = None
         self.cuts = 0
+        self.parted = False
+        """Whether nobody gets through."""
         self._late = asyncio.Event()
         self._pumps: set[asyncio.Task[None]] = set()
 
@@ -47,6 +49,12 @@ class Proxy:
         await asyncio.gather(*self._pumps, return_exceptions=True)
         self._folder.cleanup()
 
+    def part(self) -> None:
+        """Cut everybody off, and let nobody through from now on."""
+        self.parted = True
+        for pump in self._pumps:
+            pump.cancel()
+
     def deliver(self) -> None:
         """Let the COMMIT that was held back arrive."""
         self._late.set()
@@ -54,6 +62,9 @@ class Proxy:
     async def _serve(self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if self.parted:
+            client_out.close()
+            return
         self._pumps.add(task)
         host, port = str(self._target["host"]), str(self._target.get("port") or 5432)
         if host.startswith("/"):

@@ -26,6 +26,7 @@ from accounts_es.eventstore.keys import MasterKey
 from accounts_es.http.callers import ALL_KEY_SCOPES
 from accounts_es.http.table import OPERATIONS
 from tests.conftest import temporary_database
+from tests.support.bound import bound
 from tests.support.mailbox import Mailbox
 from tests.support.metadata import metadata
 from tests.support.server import MASTER, Client, Log, Server
@@ -67,7 +68,7 @@ class World:
             "SELECT stream, project_id FROM read.accounts_v2 WHERE account_id = %s", (account_id,)
         ).fetchone()
         assert row is not None
-        return MasterKey(MASTER).digest(row[1], "token", f"{row[0]}\x1f{secret}").hex()
+        return bound(MasterKey(MASTER)).digest(row[1], "token", f"{row[0]}\x1f{secret}").hex()
 
     def decide(self, account_id: str, command: Callable[..., Iterator[AccountEvent]], **arguments: Any) -> None:
         """A command on an account, as a tool would give it."""

@@ -12,6 +12,7 @@ from accounts_es.domain.catalog import EVENTS
 from accounts_es.domain.event import Actor, Event, JSONObject, Personal, Recorded, personal_fields
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import RecordedMapper, decode, encode, format_actor, parse_actor
+from tests.support import bound
 from tests.support.examples import EXAMPLES, signed_up
 from tests.support.metadata import metadata
 
@@ -25,7 +26,7 @@ IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,35}", fullmatch=True)
 
 
 def ring() -> KeyRing:
-    keys = KeyRing(MasterKey(b"k" * 32))
+    keys = bound.ring(MasterKey(b"k" * 32))
     keys.create("account-1")
     return keys
 

@@ -2,9 +2,11 @@
 
 import base64
 import binascii
+import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,11 +31,57 @@ def load_key(name: str, data: Path | None, environ: Mapping[str, str]) -> bytes 
     return _read(path) if path is not None and path.exists() else None
 
 
+def key_source(name: str, environ: Mapping[str, str]) -> str | None:
+    """The variable that says a key, or which file it is in; nothing when it is that of the data folder."""
+    variable = f"ACCOUNTS_{name.upper()}_KEY"
+    return next((each for each in (variable, f"{variable}_FILE") if environ.get(each)), None)
+
+
 def generate_key(name: str, data: Path) -> bytes:
     """A new key in ``<data>/keys``, on disk when this returns. Raises `KeyFileError` if there is one already."""
-    path = _path(name, data)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = secrets.token_bytes(KEY_BYTES)
+    store_key(name, data, key)
+    return key
+
+
+def store_key(name: str, data: Path, key: bytes) -> None:
+    """Put a key into ``<data>/keys``, as `generate_key` does."""
+    path = _path(name, data)
+    with _written(path, key) as aside:
+        try:
+            path.hardlink_to(aside)
+        except FileExistsError:
+            raise KeyFileError(f"{path} exists already") from None
+
+
+def replace_key(name: str, data: Path, key: bytes) -> Path | None:
+    """Put another key in the place of the one in ``<data>/keys``; returns where that is kept, unless they are one.
+
+    Killed at any point it may be done again, and several processes may do it at once. Raises `KeyFileError`.
+    """
+    path = _path(name, data)
+    former = _read(path) if path.exists() else None
+    if former == key:
+        return None
+    kept = None
+    with _written(path, key) as aside:
+        if former is not None:
+            kept = path.with_name(f"former_{name}-{hashlib.sha256(former).hexdigest()[:12]}.key")
+            with suppress(FileExistsError):
+                kept.hardlink_to(path)
+        aside.replace(path)
+    return kept
+
+
+def remove_key(name: str, data: Path) -> None:
+    """Remove a key from ``<data>/keys``, if there is one."""
+    _path(name, data).unlink(missing_ok=True)
+
+
+@contextmanager
+def _written(path: Path, key: bytes) -> Generator[Path]:
+    """A file with the key beside its place; what is done with it is on disk in the end."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Written aside and put in place whole: half a key file would keep the server from starting ever again.
     aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
@@ -41,9 +89,7 @@ def generate_key(name: str, data: Path) -> bytes:
             file.write(base64.b64encode(key) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        path.hardlink_to(aside)
-    except FileExistsError:
-        raise KeyFileError(f"{path} exists already") from None
+        yield aside
     finally:
         aside.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -51,7 +97,6 @@ def generate_key(name: str, data: Path) -> bytes:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return key
 
 
 def _path(name: str, data: Path) -> Path:

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "version": "version",
     "projects": "projects",
     "keys": "keys",
+    "master-key": "master_key",
     "users": "users",
     "webhooks": "webhooks",
     "hash": "hashes",

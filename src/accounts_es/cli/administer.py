@@ -16,6 +16,7 @@ from accounts_es.cli.console import Trouble
 from accounts_es.cli.database import open_tool
 from accounts_es.domain.errors import Refusal
 from accounts_es.domain.event import Actor, Metadata
+from accounts_es.eventstore.keys import WrongMasterKey
 
 Data = Annotated[Path, typer.Option(envvar="ACCOUNTS_DATA", help="The server's data folder.")]
 Url = Annotated[str | None, typer.Option(envvar="ACCOUNTS_DATABASE_URL", help="A PostgreSQL of your own.")]
@@ -36,6 +37,8 @@ def administer(data: Path, database_url: str | None, work: Callable[[Application
             asyncio.run(carry_out(tool.conninfo))
         except Refusal as refused:
             raise Trouble(refused.message) from None
+        except WrongMasterKey as error:
+            raise Trouble(str(error)) from None
 
 
 def metadata(project_id: str, operation: str) -> Metadata:

@@ -25,10 +25,10 @@ from accounts_es.domain.event import NewerShape
 from accounts_es.eventstore.audit import Wanted, find_stream, plain, records, state_at
 from accounts_es.eventstore.audit_record import CSV_HEADER, Record, harmless, harmless_json
 from accounts_es.eventstore.connection import Conn, connect_sync
+from accounts_es.eventstore.key_check import bound_key
 from accounts_es.eventstore.keys import SealBroken, WrongMasterKey
 from accounts_es.eventstore.listing import Asked, Filter
 from accounts_es.eventstore.mapper import UnknownTopic
-from accounts_es.eventstore.migrate import check_master_key
 from accounts_es.http.activities import LOG_ATTRIBUTES
 from accounts_es.http.listing import Queries
 from accounts_es.http.rules import Invalid
@@ -69,7 +69,7 @@ def audit(
             # The log may be long and the reader of its output slow.
             connection.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
             if tool.master is not None:
-                check_master_key(connection, tool.master)
+                bound_key(connection, tool.master)
             stream = _stream(connection, tool, project or "default", account_id) if account_id is not None else None
             if export is not None:
                 if wanted != Wanted() or account_id is not None:

@@ -5,8 +5,10 @@ import logging
 import multiprocessing
 import os
 import signal
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import psycopg
 import typer
@@ -18,7 +20,9 @@ from accounts_es.cli.console import Trouble, read_settings
 from accounts_es.cli.database import open_tool
 from accounts_es.cli.delivery import announce, erase_again
 from accounts_es.erasures import Erasures
-from accounts_es.eventstore.keys import MasterKey
+from accounts_es.eventstore.connection import connect_sync
+from accounts_es.eventstore.key_check import bound_key
+from accounts_es.eventstore.keys import MasterKey, WrongMasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.moments import Moments
 from accounts_es.reactors.checkpoints import sinks
@@ -37,6 +41,7 @@ from projections import ALL
 log = logging.getLogger(__name__)
 
 _WAIT_SECONDS: Final = 1.0
+_CHECK_SECONDS: Final = 10.0
 _LOST: Final = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -51,33 +56,49 @@ def deliver(
     with open_tool(settings.data, database_url) as tool:
         if tool.master is None:
             raise Trouble("there is no master key: without it the outbox cannot be opened")
-        asyncio.run(_begin(settings, tool.conninfo, tool.master))
+        try:
+            asyncio.run(_begin(settings, tool.conninfo, tool.master))
+        except WrongMasterKey as error:
+            raise Trouble(str(error)) from None
 
 
 async def _begin(settings: Settings, conninfo: str, master: MasterKey) -> None:
     """Deliver to nobody whom a restored backup brought back."""
+    await _until_there(lambda: erase_again(settings, conninfo, master))
+    await work(settings, conninfo, master)
+
+
+async def _until_there(work: Callable[[], Awaitable[None]]) -> None:
+    """Do this once the database is there."""
     while True:
         try:
-            await erase_again(settings, conninfo, master)
+            await work()
             break
         except _LOST as error:
             log.warning("delivery waits for the database", extra={"error": type(error).__name__})
             await asyncio.sleep(_WAIT_SECONDS)
-    await work(settings, conninfo, master)
+
+
+async def _check(conninfo: str, master: MasterKey) -> None:
+    """Raises `WrongMasterKey`: with a former key messages would be taken for broken ones, which nobody gets."""
+    await asyncio.to_thread(_check_now, conninfo, master)
+
+
+def _check_now(conninfo: str, master: MasterKey) -> None:
+    with connect_sync(conninfo, as_app=False) as connection:
+        bound_key(connection, master)
+
+
+async def _keep_checking(conninfo: str, master: MasterKey) -> None:
+    while True:
+        await asyncio.sleep(_CHECK_SECONDS)
+        with suppress(*_LOST):
+            await _check(conninfo, master)
 
 
 async def work(settings: Settings, conninfo: str, master: MasterKey) -> None:
     """All that is delivered, until told to stop or until the server that began it is gone."""
-    outbox = Outbox(conninfo, master, transports(settings, projects(conninfo, master)))
-    webhooks = Webhooks(settings, conninfo, master, _as_told(master))
-    working = [asyncio.create_task(each) for each in (outbox.run(), keep_up(conninfo, master), webhooks.run())]
-    ledger_key = load_key("ledger", settings.data, os.environ)
-    if ledger_key is not None:
-        ledger = Ledger(conninfo, ledger_key, sinks(settings), settings.checkpoint_seconds)
-        working.append(asyncio.create_task(ledger.run()))
-        working.append(asyncio.create_task(_retain(settings, conninfo, master, ledger_key)))
-    else:
-        log.warning("there is no ledger key: the log is not signed here, and nobody is erased by retention")
+    working = [asyncio.create_task(_until_there(lambda: _check(conninfo, master)))]
     loop = asyncio.get_running_loop()
     parent = multiprocessing.parent_process()
 
@@ -95,11 +116,29 @@ async def work(settings: Settings, conninfo: str, master: MasterKey) -> None:
     if parent is not None:
         # However the server ends, its delivery ends with it.
         loop.add_reader(parent.sentinel, stop)
+    await asyncio.wait(working)
+    if working[0].cancelled():
+        return
+    working[0].result()
+    working[:] = [asyncio.create_task(each) for each in _parts(settings, conninfo, master)]
     # Until all have been cancelled, or one has failed.
     done, _ = await asyncio.wait(working, return_when=asyncio.FIRST_EXCEPTION)
     for task in done:
         if not task.cancelled():
             task.result()
+
+
+def _parts(settings: Settings, conninfo: str, master: MasterKey) -> Iterator[Coroutine[Any, Any, None]]:
+    yield Outbox(conninfo, master, transports(settings, projects(conninfo, master))).run()
+    yield keep_up(conninfo, master)
+    yield Webhooks(settings, conninfo, master, _as_told(master)).run()
+    yield _keep_checking(conninfo, master)
+    ledger_key = load_key("ledger", settings.data, os.environ)
+    if ledger_key is None:
+        log.warning("there is no ledger key: the log is not signed here, and nobody is erased by retention")
+        return
+    yield Ledger(conninfo, ledger_key, sinks(settings), settings.checkpoint_seconds).run()
+    yield _retain(settings, conninfo, master, ledger_key)
 
 
 def _as_told(master: MasterKey) -> OpenSource:

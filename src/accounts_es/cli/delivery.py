@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import secrets
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -19,9 +20,10 @@ from accounts_es.adapters.ids import now
 from accounts_es.adapters.key_files import load_key
 from accounts_es.application import Application
 from accounts_es.cli.console import Trouble
+from accounts_es.cli.database import needed_key
 from accounts_es.domain.event import SYSTEM, Metadata
 from accounts_es.erasures import Erasures
-from accounts_es.eventstore.keys import MasterKey
+from accounts_es.eventstore.keys import MasterKey, WrongMasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.settings import Settings
 from projections import ALL
@@ -104,9 +106,10 @@ def _start(settings: Settings, conninfo: str) -> SpawnProcess:
 def _work(settings: Settings, conninfo: str) -> None:
     """The delivery process of a server."""
     logs.configure(settings.log_level)
-    secret = load_key("master", settings.data, os.environ)
-    if secret is None:
-        raise Trouble("there is no master key")
     from accounts_es.cli.deliver import work  # noqa: PLC0415 - see above
 
-    asyncio.run(work(settings, conninfo, MasterKey(secret)))
+    try:
+        asyncio.run(work(settings, conninfo, needed_key(settings.data, conninfo)))
+    except (Trouble, WrongMasterKey) as error:
+        log.critical("delivery ends: %s", error)
+        sys.exit(1)

@@ -1,21 +1,18 @@
 """``accounts-es replay``: rebuild the read models from the log, or hold them against it."""
 
 import os
-import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 import psycopg
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from accounts_es.cli import replay_report as report
 from accounts_es.cli.administer import DATA, Data, Url
 from accounts_es.cli.console import Trouble
 from accounts_es.cli.database import open_tool
+from accounts_es.cli.progress import progress
 from accounts_es.eventstore.kept import NothingKept, forget, roll_back
 from accounts_es.eventstore.keys import MasterKey, WrongMasterKey
 from accounts_es.eventstore.projection import Projection
@@ -81,10 +78,10 @@ def replay(
     chosen = _chosen(read_models)
     os.nice(NICE)
     wanted = Accept(_acceptable(accept), accept_differences, accept_parked)
-    with open_tool(data, database_url) as tool, _progress() as progress:
+    with open_tool(data, database_url) as tool, progress("replaying", "position") as tell:
         if tool.master is None:
             raise Trouble("replaying needs the master key: set ACCOUNTS_MASTER_KEY, or name the server's data folder")
-        task = _Task(tool.conninfo, tool.master, chosen, wanted, batch, progress, show_values)
+        task = _Task(tool.conninfo, tool.master, chosen, wanted, batch, tell, show_values)
         try:
             work(task)
         except Refused as refused:
@@ -186,24 +183,3 @@ def _acceptable(names: list[str] | None) -> frozenset[str]:
     if unknown:
         raise Trouble(f"there is no table {', '.join(sorted(unknown))}; there are {', '.join(sorted(tables))}")
     return frozenset(names or ())
-
-
-@contextmanager
-def _progress() -> Generator[Progress]:
-    """A bar on a terminal, a line every tenth otherwise."""
-    if sys.stderr.isatty():
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Bar(*columns, transient=True) as bar:
-            task = bar.add_task("replaying", total=None)
-            yield lambda position, head: bar.update(task, completed=position, total=head)
-        return
-    told = 0
-
-    def tell(position: int, head: int) -> None:
-        nonlocal told
-        tenth = position * 10 // head if head else 10
-        if tenth > told:
-            told = tenth
-            print(f"replaying: position {position} of {head}", file=sys.stderr)
-
-    yield tell

@@ -27,6 +27,7 @@ from accounts_es.adapters.key_files import KeyFileError, generate_key, load_key
 from accounts_es.bootstrap import Server, ServerParts, application, prepare, running_application
 from accounts_es.cli.answers import AnswerProtocol
 from accounts_es.cli.console import Trouble, read_settings
+from accounts_es.cli.database import needed_key
 from accounts_es.cli.delivery import announce, delivering, erase_again
 from accounts_es.domain.errors import ProjectAlreadyExists
 from accounts_es.domain.event import SYSTEM, Metadata
@@ -69,7 +70,8 @@ def serve(
         signal.signal(ending, stop)
     begun = (settings.data / "postgres" / "PG_VERSION").exists()
     with listening(settings) as listener, database(settings) as conninfo:
-        master = master_key(settings, begun=begun)
+        make_keys(settings, begun=begun)
+        master = needed_key(settings.data, conninfo)
         try:
             prepare(conninfo, master)
         except (UnsuitableDatabase, WrongMasterKey, StreamsParked, UnreadableEvent, RebuildRunning) as error:
@@ -176,8 +178,8 @@ def _keep_alive(embedded: EmbeddedPostgres, stopping: threading.Event) -> None:
                 log.exception("the embedded PostgreSQL does not start")
 
 
-def master_key(settings: Settings, *, begun: bool = True) -> MasterKey:
-    """The keys, from the environment or files; made on the first start with an embedded database.
+def make_keys(settings: Settings, *, begun: bool) -> None:
+    """The keys are there, in the environment or files; made on the first start with an embedded database.
 
     ``begun`` says that the embedded database is older than this start: then a master key cannot be made for it.
     """
@@ -192,11 +194,7 @@ def master_key(settings: Settings, *, begun: bool = True) -> MasterKey:
                     raise Trouble(f"the master key of the database in {settings.data} is gone: put it back to start")
                 generate_key(name, settings.data)
         load_key(OTHER_JWT, settings.data, os.environ)
-        secret = load_key("master", settings.data, os.environ)
-        if secret is None:
-            raise Trouble("there is no master key")
-        return MasterKey(secret)
-    except (KeyFileError, WrongMasterKey) as error:
+    except KeyFileError as error:
         raise Trouble(str(error)) from None
 
 
@@ -277,9 +275,10 @@ def worker() -> Server:
     """The application of one worker process."""
     settings = Settings()
     logs.configure(settings.log_level)
-    master = master_key(settings)
+    conninfo = os.environ[_CONNINFO]
+    master = needed_key(settings.data, conninfo)
     jwt_key, ledger_key = (load_key(name, settings.data, os.environ) for name in ("jwt", "ledger"))
     if jwt_key is None or ledger_key is None:
         raise Trouble("there is no jwt key, or no ledger key")
     other = load_key(OTHER_JWT, settings.data, os.environ)
-    return application(ServerParts(settings, os.environ[_CONNINFO], master, jwt_key, ledger_key, other))
+    return application(ServerParts(settings, conninfo, master, jwt_key, ledger_key, other))

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.arrays import Array, BigIntegers, Booleans, Bytes, Integers, Texts, Times
-from accounts_es.eventstore.keys import KeyRing
+from accounts_es.eventstore.keys import KeyRing, LogKeys
 from accounts_es.eventstore.mapper import encode, format_actor
 
 APPEND_LOCK: Final = 7017280570803617907
@@ -116,7 +116,7 @@ def outbox_rows(append: Append, keys: KeyRing) -> tuple[tuple[str, str, bytes], 
     )
 
 
-def parameters(group: Sequence[tuple[Append, Sequence[bytes]]], keys: KeyRing) -> tuple[Array, ...]:
+def parameters(group: Sequence[tuple[Append, Sequence[bytes]]], keys: LogKeys) -> tuple[Array, ...]:
     """The parameters of ``log.append``, in its order; requests are numbered by their place in the group."""
     events: list[tuple[Any, ...]] = []
     claims: list[tuple[Any, ...]] = []

@@ -17,6 +17,7 @@ from accounts_es.eventstore import activities
 from accounts_es.eventstore.activities import EventRow
 from accounts_es.eventstore.audit_record import ERASED, REDACTED, SEALED, Record, without_hashes
 from accounts_es.eventstore.connection import Conn
+from accounts_es.eventstore.key_check import bound_key
 from accounts_es.eventstore.keys import KEY_BYTES, KeyRing, MasterKey
 from accounts_es.eventstore.listing import Condition, Every, Filter, Operator
 from accounts_es.eventstore.mapper import decode
@@ -72,7 +73,7 @@ def find_stream(connection: Conn, master: MasterKey, project: str, account_id: s
     """
     row = connection.execute(
         "SELECT stream FROM log.claims WHERE project_id = %s AND kind = 'account.id' AND digest = %s",
-        (project, master.digest(project, "account.id", account_id)),
+        (project, bound_key(connection, master).digest(project, "account.id", account_id)),
     ).fetchone()
     if row is not None:
         return str(row[0])

@@ -9,6 +9,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 APP_ROLE: Final = "accounts_es_app"
 """The database role of the server: it may add events, and neither change nor remove them."""
 
+NAMED: Final = "accounts-es"
+"""How the connections of servers and tools begin to call themselves: whoever must be alone looks for it."""
+
 _SESSION: Final = (
     "SET search_path = read, log",
     "SET TimeZone = 'UTC'",
@@ -59,7 +62,7 @@ def watched(conninfo: str) -> str:
 async def connect(conninfo: str) -> AsyncConn:
     """A connection of the server."""
     connection = await AsyncConnection.connect(
-        watched(conninfo), autocommit=True, application_name="accounts-es", connect_timeout=_CONNECT_SECONDS
+        watched(conninfo), autocommit=True, application_name=NAMED, connect_timeout=_CONNECT_SECONDS
     )
     try:
         await prepare(connection)
@@ -78,7 +81,7 @@ async def prepare(connection: AsyncConn) -> None:
 def connect_sync(conninfo: str, *, as_app: bool = True) -> Conn:
     """A connection of a tool; with ``as_app=False`` it keeps the role it signs in with."""
     connection = psycopg.connect(
-        watched(conninfo), autocommit=True, application_name="accounts-es tool", connect_timeout=_CONNECT_SECONDS
+        watched(conninfo), autocommit=True, application_name=f"{NAMED} tool", connect_timeout=_CONNECT_SECONDS
     )
     try:
         connection.execute("; ".join(_statements(as_app=as_app)))

@@ -11,7 +11,7 @@ import hmac
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,7 +20,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 NONCE_BYTES: Final = 12
 KEY_BYTES: Final = 32
+MARK_BYTES: Final = 8
+_WRAPPED_BYTES: Final = NONCE_BYTES + KEY_BYTES + 16
 _CHECK: Final = b"accounts-es"
+_DIGESTS: Final = b"secret of digests"
+CHANGED: Final = "the master key of this database was changed: start again with the present one"
 _CACHED_KEYS: Final = 20_000
 _BURIED: Final = 100_000
 
@@ -47,49 +51,101 @@ def unseal(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
         raise SealBroken from None
 
 
+class KeyCheck(NamedTuple):
+    """What a database keeps of its master key: the row of ``log.key_check``."""
+
+    sealed: bytes
+    """A known text: tells another key before it does harm."""
+    digests: bytes | None
+    """The secret of digests, sealed by the master key. Nothing until a release that keeps it has started on it."""
+    mark: bytes
+    """What every wrapped key begins with: nothing before the master key is first changed."""
+
+
 class MasterKey:
-    """What everything else hangs on: wraps data keys, keys the digests of claims. 32 bytes, never stored in SQL."""
+    """What everything else hangs on: opens wrapped data keys. 32 bytes, never stored in SQL.
+
+    To add to a log it is `bound` to the database: that alone makes keys and digests.
+    """
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != KEY_BYTES:
             raise WrongMasterKey(f"the master key has {len(secret)} bytes instead of {KEY_BYTES}")
         self._secret = secret
         self._wrapping = self._derive(b"wrap data keys")
-        self._digests = self._derive(b"digest claims")
+        self._mark = self._derive(b"mark of wrapped keys")[:MARK_BYTES]
 
     def _derive(self, purpose: bytes) -> bytes:
         return HKDF(SHA256(), KEY_BYTES, salt=None, info=b"accounts-es: " + purpose).derive(self._secret)
 
-    def new_key(self, subject: str) -> tuple[bytes, bytes]:
-        """A fresh data key and its wrapped form."""
-        key = AESGCM.generate_key(256)
-        return key, seal(self._wrapping, key, subject.encode())
-
     def unwrap(self, subject: str, wrapped: bytes) -> bytes:
-        """The data key of a subject. Raises `SealBroken`."""
+        """The data key of a subject. Raises `SealBroken`, and `WrongMasterKey` when another one has wrapped it."""
+        if len(wrapped) == MARK_BYTES + _WRAPPED_BYTES:
+            if not wrapped.startswith(self._mark):
+                raise WrongMasterKey(CHANGED)
+            wrapped = wrapped[MARK_BYTES:]
         return unseal(self._wrapping, wrapped, subject.encode())
 
-    def digest(self, project: str, kind: str, value: str) -> bytes:
-        """A keyed fingerprint of a unique value (HMAC-SHA-256): equal values meet, nobody can guess them back."""
-        text = "\x1f".join((project, kind, value))
-        return hmac.digest(self._digests, text.encode(), hashlib.sha256)
+    def opens(self, stored: bytes) -> bool:
+        """Whether this key made the stored check value."""
+        try:
+            return unseal(self._wrapping, stored, _CHECK) == _CHECK
+        except SealBroken:
+            return False
+
+    def same_as(self, other: "MasterKey") -> bool:
+        """Whether both are one key."""
+        return other.opens(seal(self._wrapping, _CHECK, _CHECK))
+
+    def verify(self, stored: bytes) -> None:
+        """Raises `WrongMasterKey` unless the stored check value was made by this key."""
+        if not self.opens(stored):
+            raise WrongMasterKey("the master key does not open this database: it belongs to another one")
+
+    def bound(self, check: KeyCheck) -> "BoundKey":
+        """This key as the key of a database. Raises `WrongMasterKey` if it is not, `SealBroken`."""
+        self.verify(check.sealed)
+        if check.digests is None:
+            return BoundKey(self, self._wrapping, self._derive(b"digest claims"), check.mark)
+        return BoundKey(self, self._wrapping, unseal(self._wrapping, check.digests, _DIGESTS), check.mark)
+
+    def first_check(self) -> KeyCheck:
+        """What a database is to keep whose first master key this is."""
+        digests = seal(self._wrapping, self._derive(b"digest claims"), _DIGESTS)
+        return KeyCheck(seal(self._wrapping, _CHECK, _CHECK), digests, b"")
+
+    def next_check(self, former: "BoundKey") -> KeyCheck:
+        """What a database is to keep when this key takes the place of its former one: digests stay what they are."""
+        digests = seal(self._wrapping, former.digest_secret, _DIGESTS)
+        return KeyCheck(seal(self._wrapping, _CHECK, _CHECK), digests, self._mark)
 
     def answer_key(self, request: str) -> bytes:
         """The key that seals the answer kept for an idempotent request, from our secret and the client's."""
         return self._derive(b"answers: " + request.encode())
 
-    def check_value(self) -> bytes:
-        """What is stored to recognise this key again."""
-        return seal(self._wrapping, _CHECK, _CHECK)
 
-    def verify(self, stored: bytes) -> None:
-        """Raises `WrongMasterKey` unless the stored check value was made by this key."""
-        try:
-            unseal(self._wrapping, stored, _CHECK)
-        except SealBroken:
-            raise WrongMasterKey(
-                "the master key does not open this database: it was created with another one"
-            ) from None
+class BoundKey:
+    """The master key of one database: wraps its new data keys, makes its digests. See `MasterKey.bound`."""
+
+    def __init__(self, master: MasterKey, wrapping: bytes, digest_secret: bytes, mark: bytes) -> None:
+        self.master = master
+        self.digest_secret = digest_secret
+        self.mark = mark
+        self._wrapping = wrapping
+
+    def wrap(self, subject: str, key: bytes) -> bytes:
+        """The form in which the data key of a subject is stored."""
+        return self.mark + seal(self._wrapping, key, subject.encode())
+
+    def new_key(self, subject: str) -> tuple[bytes, bytes]:
+        """A fresh data key and its wrapped form."""
+        key = AESGCM.generate_key(256)
+        return key, self.wrap(subject, key)
+
+    def digest(self, project: str, kind: str, value: str) -> bytes:
+        """A keyed fingerprint of a unique value (HMAC-SHA-256): equal values meet, nobody can guess them back."""
+        text = "\x1f".join((project, kind, value))
+        return hmac.digest(self.digest_secret, text.encode(), hashlib.sha256)
 
 
 class KeyRing:
@@ -112,16 +168,6 @@ class KeyRing:
         for subject, each in wrapped.items():
             if subject not in self._keys and subject not in self._buried:
                 self._remember(subject, self._master.unwrap(subject, each))
-
-    def create(self, subject: str) -> bytes:
-        """A new key; the wrapped form is to be stored with the subject's first event."""
-        key, wrapped = self._master.new_key(subject)
-        self._remember(subject, key)
-        return wrapped
-
-    def fresh(self, subject: str) -> bytes:
-        """A new key that counts once it is stored, and only if nobody stored another: then it is to be read."""
-        return self._master.new_key(subject)[1]
 
     def forget(self, subject: str) -> None:
         """Drop a key from memory."""
@@ -150,6 +196,33 @@ class KeyRing:
         """Open what `seal` made. Raises `KeyError` without the key, `SealBroken`."""
         return unseal(self._keys[subject], sealed, f"{purpose}:{subject}".encode())
 
+    def _remember(self, subject: str, key: bytes) -> None:
+        self._keys[subject] = key
+        if len(self._keys) > _CACHED_KEYS:
+            self._keys.popitem(last=False)
+
+
+class LogKeys(KeyRing):
+    """The ring of whoever adds to the log."""
+
+    def __init__(self, bound: BoundKey) -> None:
+        super().__init__(bound.master)
+        self.bound = bound
+
+    def create(self, subject: str) -> bytes:
+        """A new key; the wrapped form is to be stored with the subject's first event."""
+        key, wrapped = self.bound.new_key(subject)
+        self._remember(subject, key)
+        return wrapped
+
+    def fresh(self, subject: str) -> bytes:
+        """A new key that counts once it is stored, and only if nobody stored another: then it is to be read."""
+        return self.bound.new_key(subject)[1]
+
+    def digest(self, project: str, kind: str, value: str) -> bytes:
+        """See `BoundKey.digest`."""
+        return self.bound.digest(project, kind, value)
+
     def seal_answer(self, request: str, plain: bytes) -> bytes:
         """Seal the answer kept for an idempotent request."""
         return seal(self._master.answer_key(request), plain, b"answer")
@@ -157,12 +230,3 @@ class KeyRing:
     def open_answer(self, request: str, sealed: bytes) -> bytes:
         """Open an answer kept for an idempotent request. Raises `SealBroken`."""
         return unseal(self._master.answer_key(request), sealed, b"answer")
-
-    def digest(self, project: str, kind: str, value: str) -> bytes:
-        """See `MasterKey.digest`."""
-        return self._master.digest(project, kind, value)
-
-    def _remember(self, subject: str, key: bytes) -> None:
-        self._keys[subject] = key
-        if len(self._keys) > _CACHED_KEYS:
-            self._keys.popitem(last=False)

@@ -25,14 +25,16 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from eventsourcing.utils import Environment, EnvType
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row, tuple_row
 
 from accounts_es.domain.catalog import DECIDERS
 from accounts_es.domain.decider import Decider
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.append import APPEND_LOCK, Append, ClaimChange, parameters, refusal
-from accounts_es.eventstore.connection import watched
-from accounts_es.eventstore.keys import KeyRing, MasterKey
+from accounts_es.eventstore.connection import NAMED, connect_sync, watched
+from accounts_es.eventstore.key_check import bound_key
+from accounts_es.eventstore.keys import LogKeys, MasterKey
 from accounts_es.eventstore.mapper import RecordedMapper, owners, sealed_for, subjects
 from accounts_es.eventstore.projection import Handler, Projection, Statements, routes
 from accounts_es.eventstore.recorder import APPEND, ERASE
@@ -64,8 +66,9 @@ class Accounts(Application[str]):
     name = "accounts"
 
     def __init__(self, conninfo: str, master: MasterKey, projections: Iterable[Projection]) -> None:
-        self.keys = KeyRing(master)
-        self._conninfo = conninfo
+        with connect_sync(conninfo, as_app=False) as connection:
+            self.keys = LogKeys(bound_key(connection, master))
+        self._conninfo = make_conninfo(f"application_name='{NAMED} library'", **conninfo_to_dict(watched(conninfo)))
         self._handlers = routes(projections)
         super().__init__(_SETTINGS)
 
@@ -77,7 +80,7 @@ class Accounts(Application[str]):
         """Connections by the whole connection string, of which the library knows but five words."""
         factory = super().construct_factory(env)
         pool = _datastore(factory).pool
-        pool.conninfo = watched(self._conninfo)
+        pool.conninfo = self._conninfo
         pool.kwargs = {"row_factory": dict_row}
         return factory
 
@@ -111,7 +114,7 @@ def projector(decider: Decider[S, E]) -> Callable[[Any, Iterable[Any]], Any]:
 class LogEvents(EventStore[str]):
     """Events to appends: which claims change, and which streams begin and need a key."""
 
-    def __init__(self, mapper: Mapper[str], recorder: "LogRecorder", keys: KeyRing) -> None:
+    def __init__(self, mapper: Mapper[str], recorder: "LogRecorder", keys: LogKeys) -> None:
         super().__init__(mapper, recorder)
         self._log = recorder
         self._keys = keys
@@ -151,7 +154,7 @@ class LogRecorder(PostgresApplicationRecorder):
     """The synchronous twin of the server's recorder."""
 
     def __init__(
-        self, datastore: PostgresDatastore, keys: KeyRing, handlers: Mapping[type[Event], tuple[Handler[Any], ...]]
+        self, datastore: PostgresDatastore, keys: LogKeys, handlers: Mapping[type[Event], tuple[Handler[Any], ...]]
     ) -> None:
         super().__init__(datastore, events_table_name="accounts_events")
         self._keys = keys

@@ -14,7 +14,8 @@ import psycopg
 from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.domain.event import Event, Recorded, without_personal
 from accounts_es.eventstore.append import Append, StreamErased
-from accounts_es.eventstore.keys import KeyRing, MasterKey
+from accounts_es.eventstore.key_check import KEY_CHECK
+from accounts_es.eventstore.keys import CHANGED, KeyCheck, LogKeys, MasterKey
 from accounts_es.eventstore.mapper import DAY, decode, owners, sealed_for, subjects
 from accounts_es.eventstore.projection import Projection
 from accounts_es.eventstore.reader import DataLoader, ReadsClosed
@@ -29,6 +30,7 @@ _KEYS = "SELECT subject, wrapped FROM log.subject_keys WHERE subject = ANY(%s)"
 
 _BEGIN_DAY = "INSERT INTO log.subject_keys (subject, wrapped) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING 1"
 _ERASED = "SELECT number, stream FROM log.erasures WHERE number > %s ORDER BY number"
+_CHANGED = "SELECT 1 FROM log.key_check WHERE mark <> %s"
 _NEWEST_ERASED = "SELECT coalesce(max(number), 0) FROM log.erasures"
 _GONE = "SELECT stream FROM log.erasures WHERE stream = ANY(%s)"
 _THERE = "SELECT subject FROM log.subject_keys WHERE subject = ANY(%s)"
@@ -45,17 +47,24 @@ class EventLog:
     """Streams of events: read them, add to them. Start it before use, stop it to flush what is queued."""
 
     def __init__(self, conninfo: str, master: MasterKey, projections: Iterable[Projection]) -> None:
-        self.keys = KeyRing(master)
+        self.keys: LogKeys
         self.reads = DataLoader(conninfo)
-        self.recorder = Recorder(conninfo, self.keys, projections)
+        self.recorder = Recorder(conninfo, projections)
         self.erased: list[Callable[[str], None]] = []
         """Who is told when a stream is erased, here or elsewhere, to forget what it keeps in memory."""
+        self._master = master
         self._forgetting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the connections."""
+        """Open the connections. Raises `WrongMasterKey`."""
         await self.reads.start()
-        await self.recorder.start()
+        try:
+            ((sealed, digests, mark),) = await self.reads.fetch(KEY_CHECK)
+            self.keys = LogKeys(self._master.bound(KeyCheck(sealed, digests, mark)))
+        except BaseException:
+            await self.reads.stop()
+            raise
+        await self.recorder.start(self.keys)
         ((erased,),) = await self.reads.fetch(_NEWEST_ERASED)
         self._forgetting = asyncio.create_task(self._forget_erased(erased), name="forgetting")
 
@@ -122,11 +131,19 @@ class EventLog:
             forget(stream)
 
     async def _forget_erased(self, reached: int) -> None:
-        """Forget whom others erase. Asked for rather than listened to: nothing can be missed, and it costs less."""
+        """Forget whom others erase, and stop when another master key took the place of ours.
+
+        Asked for rather than listened to: nothing can be missed, and it costs less.
+        """
         looked = time.monotonic()
         while True:
             await asyncio.sleep(FORGETTING)
             try:
+                if await self.reads.fetch(_CHANGED, (self.keys.bound.mark,)):
+                    log.critical(CHANGED)
+                    await self.recorder.stop()
+                    await self.reads.stop()
+                    return
                 for number, stream in await self.reads.fetch(_ERASED, (reached,)):
                     self.forget(stream)
                     reached = number

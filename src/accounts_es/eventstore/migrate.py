@@ -9,13 +9,15 @@ from psycopg import sql
 
 from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.eventstore.connection import APP_ROLE, Conn
+from accounts_es.eventstore.key_check import begin
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.projection import Projection
 
 MINIMUM_SERVER: Final = 150000
 UNFILLED: Final = -1
 """``rebuilt_to`` of a read model that misses what the log already holds."""
-_MIGRATION_LOCK: Final = 7017280570803617908
+MIGRATION_LOCK: Final = 7017280570803617908
+"""The advisory lock of whoever migrates: while it is held, no server gets beyond its start."""
 _NEWER: Final = """SELECT 1 FROM log.accounts_events
     WHERE topic = %s AND (convert_from(state, 'UTF8')::jsonb ->> 'v')::int > %s LIMIT 1"""
 
@@ -39,11 +41,11 @@ def migrate(connection: Conn, master: MasterKey, projections: Iterable[Projectio
         raise UnsuitableDatabase(f"the database has the encoding {encoding}: accounts-es needs UTF8")
     connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
         _schemas(connection)
         _role(connection)
         _log(connection)
-        check_master_key(connection, master)
+        begin(connection, master)
         _shapes(connection)
         fresh = _read_models(connection, projections)
         _grants(connection)
@@ -92,15 +94,6 @@ def _log(connection: Conn) -> None:
         if each.name not in applied:
             connection.execute(each.read_text(encoding="utf-8").encode())
             connection.execute("INSERT INTO log.migrations VALUES (%s, now())", (each.name,))
-
-
-def check_master_key(connection: Conn, master: MasterKey) -> None:
-    """Remember the master key of a new database; raise `WrongMasterKey` if an older one was made with another."""
-    stored = connection.execute("SELECT sealed FROM log.key_check").fetchone()
-    if stored is None:
-        connection.execute("INSERT INTO log.key_check (sealed) VALUES (%s)", (master.check_value(),))
-    else:
-        master.verify(stored[0])
 
 
 def _shapes(connection: Conn) -> None:

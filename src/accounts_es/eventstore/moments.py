@@ -17,7 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from accounts_es.domain.catalog import BY_TOPIC
 from accounts_es.domain.event import Event, Recorded
-from accounts_es.eventstore.connection import AsyncConn, prepare, watched
+from accounts_es.eventstore.connection import NAMED, AsyncConn, prepare, watched
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import UnknownTopic, decode, sealed_for, subjects
 from accounts_es.eventstore.projection import Projection, Statements
@@ -73,7 +73,7 @@ class Moments:
             max_idle=_IDLE,
             timeout=_PATIENCE,
             open=False,
-            kwargs={"autocommit": True, "application_name": "accounts-es", "connect_timeout": _PATIENCE},
+            kwargs={"autocommit": True, "application_name": NAMED, "connect_timeout": _PATIENCE},
             configure=self._configure,
             check=AsyncConnectionPool.check_connection,
             name="moments",

@@ -27,7 +27,7 @@ from accounts_es.eventstore.append import (
     refusal,
 )
 from accounts_es.eventstore.connection import AsyncConn, connect, is_lost
-from accounts_es.eventstore.keys import KeyRing
+from accounts_es.eventstore.keys import LogKeys
 from accounts_es.eventstore.projection import Handler, Projection, Rounds, Statements, routes
 
 log = logging.getLogger(__name__)
@@ -72,9 +72,8 @@ class _Waiting:
 class Recorder:
     """Appends for one process. Safe for any number of concurrent tasks of one event loop."""
 
-    def __init__(self, conninfo: str, keys: KeyRing, projections: Iterable[Projection]) -> None:
+    def __init__(self, conninfo: str, projections: Iterable[Projection]) -> None:
         self._conninfo = conninfo
-        self._keys = keys
         self._handlers: Mapping[type[Event], tuple[Handler[Any], ...]] = routes(projections)
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
@@ -83,8 +82,9 @@ class Recorder:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
 
-    async def start(self) -> None:
+    async def start(self, keys: LogKeys) -> None:
         """Connect and begin to write."""
+        self._keys = keys
         self._loop = asyncio.get_running_loop()
         self._connection = await connect(self._conninfo)
         self._task = asyncio.create_task(self._run(), name="recorder")

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from psycopg_pool import AsyncConnectionPool
 
-from accounts_es.eventstore.connection import AsyncConn, prepare, watched
+from accounts_es.eventstore.connection import NAMED, AsyncConn, prepare, watched
 
 AT_ONCE: Final = 2
 """Of one process: more would only take the processor from everybody else."""
@@ -29,7 +29,7 @@ class Scans:
             max_waiting=_WAITING,
             timeout=_PATIENCE,
             open=False,
-            kwargs={"autocommit": True, "application_name": "accounts-es", "connect_timeout": _PATIENCE},
+            kwargs={"autocommit": True, "application_name": NAMED, "connect_timeout": _PATIENCE},
             configure=_configure,
             check=AsyncConnectionPool.check_connection,
             name="scans",

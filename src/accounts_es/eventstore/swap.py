@@ -11,8 +11,8 @@ from psycopg import sql
 from accounts_es.eventstore.append import APPEND_LOCK
 from accounts_es.eventstore.compare import LIVE
 from accounts_es.eventstore.connection import Conn, connect_sync
+from accounts_es.eventstore.key_check import bound_key
 from accounts_es.eventstore.keys import MasterKey
-from accounts_es.eventstore.migrate import check_master_key
 from accounts_es.eventstore.projection import Projection
 
 KEPT: Final = "read_old"
@@ -52,7 +52,7 @@ def alone(conninfo: str, master: MasterKey) -> Generator[Conn]:
             # A batch that a crash of the database takes along is made again: nobody need wait for the disk for it.
             " SET synchronous_commit = off"
         )
-        check_master_key(connection, master)
+        bound_key(connection, master)
         try:
             connection.execute(f"SET lock_timeout = '{_TURN}'; SELECT pg_advisory_lock({_REBUILD_LOCK})".encode())
         except psycopg.errors.LockNotAvailable:

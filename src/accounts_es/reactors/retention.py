@@ -18,7 +18,7 @@ from accounts_es.domain.event import Actor, Metadata
 from accounts_es.domain.project import PROJECT, commands
 from accounts_es.domain.project.events import DetailKind
 from accounts_es.erasures import Erasures
-from accounts_es.eventstore.connection import watched
+from accounts_es.eventstore.connection import NAMED, watched
 from accounts_es.eventstore.scrub import BESIDE, SPOTTED
 from projections import people, projects
 from projections.projects import ProjectRow
@@ -104,7 +104,7 @@ class Retention:
         if number is None:
             return
         async with await psycopg.AsyncConnection.connect(
-            watched(self._conninfo), autocommit=True, application_name="accounts-es"
+            watched(self._conninfo), autocommit=True, application_name=NAMED
         ) as owner:
             for schema, table in await (await owner.execute(SPOTTED, (list(BESIDE),))).fetchall():
                 await owner.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(schema, table)))
