@@ -98,6 +98,15 @@ class _StateCache:
     def __init__(self) -> None:
         self._states: OrderedDict[str, tuple[int, Any, int]] = OrderedDict()
         self._bytes = 0
+        self._behind: set[str] = set()
+
+    def saw(self, stream: str, version: int) -> None:
+        known = self._states.get(stream)
+        if known is not None and known[0] < version:
+            self._behind.add(stream)
+
+    def is_behind(self, stream: str) -> bool:
+        return stream in self._behind
 
     def get(self, stream: str) -> tuple[int, Any] | None:
         known = self._states.get(stream)
@@ -108,6 +117,7 @@ class _StateCache:
 
     def put(self, stream: str, version: int, state: object, events: Iterable[Event]) -> None:
         before = self._states.pop(stream, (0, None, _STATE_OVERHEAD))
+        self._behind.discard(stream)
         self._bytes -= before[2] if before[0] else 0
         size = max(
             before[2],
@@ -116,11 +126,13 @@ class _StateCache:
         self._states[stream] = (version, state, size)
         self._bytes += size
         while self._bytes > _CACHE_BYTES and len(self._states) > 1:
-            _, (_, _, freed) = self._states.popitem(last=False)
+            oldest, (_, _, freed) = self._states.popitem(last=False)
+            self._behind.discard(oldest)
             self._bytes -= freed
 
     def drop(self, stream: str) -> None:
         known = self._states.pop(stream, None)
+        self._behind.discard(stream)
         if known is not None:
             self._bytes -= known[2]
 
@@ -243,11 +255,17 @@ class Application:
             try:
                 return await self._append(meta, besides, steps, before, decided)
             except Conflict:
-                for each in steps:
-                    self._cache.drop(each.stream)
                 await asyncio.sleep(random.uniform(0, min(0.002 * attempt, 0.05)))  # noqa: S311 - spreads writers, no secret
-                known = [await self._state(each.decider, each.stream) for each in steps]
+                known = [
+                    await self._refresh(each.decider, each.stream, version, state)
+                    for each, (version, state, _) in zip(steps, known, strict=True)
+                ]
         raise GeneralResourceLocked
+
+    def saw(self, stream: str, version: int) -> None:
+        """A read model shows this version of a stream: if another process brought it there, the next decision begins
+        with reading what is new, instead of with an append that is refused."""
+        self._cache.saw(stream, version)
 
     async def load(self, decider: Decider[S, E], stream: str, *, until: int | None = None) -> Outcome[S]:
         """The state of a stream as of now, or after the event at a position."""
@@ -318,6 +336,8 @@ class Application:
 
     async def _state(self, decider: Decider[S, E], stream: str) -> tuple[int, S, bool]:
         known = self._cache.get(stream)
+        if known is not None and self._cache.is_behind(stream):
+            return await self._refresh(decider, stream, *known)
         if known is not None:
             return known[0], known[1], False
         return await self._refresh(decider, stream, 0, decider.initial)

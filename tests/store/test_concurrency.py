@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import psycopg
 import pytest
 
+import projections
 from accounts_es.application import Application, Besides
 from accounts_es.domain.account import ACCOUNT, commands
 from accounts_es.domain.account.aggregate import Account
@@ -20,9 +21,9 @@ from accounts_es.domain.errors import (
     UserAlreadyExists,
     UserNotFound,
 )
-from accounts_es.domain.event import Recorded
+from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore import recorder
-from accounts_es.eventstore.append import IdempotencyKey, LogBusy
+from accounts_es.eventstore.append import Append, IdempotencyKey, LogBusy
 from accounts_es.eventstore.connection import connect_sync
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
@@ -93,6 +94,50 @@ async def test_a_refusal_is_never_decided_from_an_old_state(database: str, maste
             await one.execute(metadata(), ACCOUNT, "account-1", commands.change_name, name="Eve")
         with pytest.raises(UserNotFound):
             await one.execute(metadata(), ACCOUNT, "account-1", commands.delete_account)
+
+
+class Watched(EventLog):
+    """A log that notes what is asked of it."""
+
+    def __init__(self, conninfo: str, master: MasterKey) -> None:
+        super().__init__(conninfo, master, projections.ALL)
+        self.asked: list[object] = []
+
+    async def append(self, append: Append) -> tuple[Recorded[Event], ...]:
+        self.asked.append("append")
+        return await super().append(append)
+
+    async def load(self, stream: str, *, after: int = 0, until: int | None = None) -> Sequence[Recorded[Event]]:
+        self.asked.append(after)
+        return await super().load(stream, after=after, until=until)
+
+
+async def test_what_another_process_wrote_is_read_and_nothing_else(database: str, master: MasterKey) -> None:
+    async with logs(database, master, 1) as (log,):
+        other = Application(log)
+        watched = Watched(database, master)
+        await watched.start()
+        try:
+            one = Application(watched)
+            await sign_up(one, "account-1")
+            for nth in range(3):
+                await other.execute(metadata(), ACCOUNT, "account-1", add_label, label=str(nth))
+            watched.asked.clear()
+            await one.execute(metadata(), ACCOUNT, "account-1", add_label, label="mine")
+            assert watched.asked == ["append", 1, "append"], "from memory first, then with what came since"
+
+            await other.execute(metadata(), ACCOUNT, "account-1", add_label, label="another")
+            watched.asked.clear()
+            one.saw("account-1", 6)
+            await one.execute(metadata(), ACCOUNT, "account-1", add_label, label="mine")
+            assert watched.asked == [5, "append"], "a read model had shown it"
+
+            watched.asked.clear()
+            one.saw("account-1", 7)
+            await one.execute(metadata(), ACCOUNT, "account-1", add_label, label="mine")
+            assert watched.asked == ["append"]
+        finally:
+            await watched.stop()
 
 
 # T31 ------------------------------------------------------------------------------------------------------------------

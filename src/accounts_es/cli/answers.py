@@ -1,6 +1,8 @@
 """The HTTP protocol under uvicorn, but that the head of an answer leaves together with its body."""
 
 import asyncio
+import time
+from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -14,6 +16,19 @@ class AnswerProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not earlier:
             self.cycle.transport = _Joined(self.transport, self.loop)
+
+
+class SharingProtocol(AnswerProtocol):
+    """That of one worker among several, who take connections from the same socket."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Another worker has its turn: without a pause, most of a burst would go to whoever woke first."""
+        super().connection_made(transport)
+        time.sleep(_PAUSE)
+
+
+_PAUSE: Final = 1e-6
+"""Seconds as asked for; the kernel makes some 50 us of it."""
 
 
 class _Joined(asyncio.Transport):

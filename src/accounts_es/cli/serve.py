@@ -25,7 +25,7 @@ from accounts_es.adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPos
 from accounts_es.adapters.ids import fingerprint, key_secret, now, wire_id
 from accounts_es.adapters.key_files import KeyFileError, generate_key, load_key
 from accounts_es.bootstrap import Server, ServerParts, application, prepare, running_application
-from accounts_es.cli.answers import AnswerProtocol
+from accounts_es.cli.answers import AnswerProtocol, SharingProtocol
 from accounts_es.cli.console import Trouble, read_settings
 from accounts_es.cli.database import needed_key
 from accounts_es.cli.delivery import announce, delivering, erase_again
@@ -240,7 +240,7 @@ def run(settings: Settings, conninfo: str, listener: socket.socket, stop: Stop) 
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=AnswerProtocol,
+        http=AnswerProtocol if settings.workers == 1 else SharingProtocol,
         ws=cast("type[asyncio.Protocol]", socket_protocol),
         ws_max_size=_LONGEST_MESSAGE,
         ws_ping_interval=_PING_SECONDS,

@@ -17,6 +17,7 @@ import psycopg
 
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.append import (
+    APPEND_LOCK,
     Append,
     AppendRefused,
     Conflict,
@@ -38,10 +39,15 @@ MAX_QUEUE: Final = 2048
 """Requests that may wait; one more is refused with `LogBusy`."""
 _TURNS: Final = 3
 """Of the event loop; of one that has nothing else to do they take some microseconds."""
+_TURNS_OF_SEVERAL: Final = 12
+"""Where the lock is shared: a group is settled before the lock is had, and small groups wait for each other."""
+_REMEMBERED: Final = 32
+"""Groups after which a lock that was free each time is taken for ours alone."""
 MAX_QUEUE_BYTES: Final = 32 * 1024 * 1024
 PATIENCE: Final = 10.0
 """Seconds a request may wait for a database that is away."""
 
+_TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({APPEND_LOCK})".encode()
 APPEND: Final = f"SELECT req, refusal, n, log_position FROM log.append({', '.join(['%s'] * 23)})"
 
 ERASE: Final = "SELECT log.erase(%s)"
@@ -81,6 +87,7 @@ class Recorder:
         self._connection: AsyncConn | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._shared = 0
 
     async def start(self, keys: LogKeys) -> None:
         """Connect and begin to write."""
@@ -120,7 +127,7 @@ class Recorder:
             self._arrived.clear()
             while self._queue:
                 # Requests that are being decided right now travel along: a tenth more of them in a second.
-                for _ in range(_TURNS):
+                for _ in range(_TURNS_OF_SEVERAL if self._shared else _TURNS):
                     await asyncio.sleep(0)
                 group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
                 self._queued_bytes -= sum(waiting.size for waiting in group)
@@ -170,8 +177,10 @@ class Recorder:
         try:
             async with connection.pipeline() as pipeline:
                 await connection.execute(b"BEGIN ISOLATION LEVEL READ COMMITTED")
+                free = await connection.cursor(binary=True).execute(_TRY_LOCK, prepare=True)
                 answer = await connection.cursor(binary=True).execute(APPEND.encode(), params, prepare=True)
                 await pipeline.sync()
+                self._shared = max(0, self._shared - 1) if await free.fetchone() == (True,) else _REMEMBERED
                 for number, why, place, position in await answer.fetchall():
                     if why is not None:
                         refused[number] = refusal(why)

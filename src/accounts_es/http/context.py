@@ -179,6 +179,7 @@ class Context:
         **kwargs: P.kwargs,
     ) -> Outcome[S]:
         """Carry out a command in the name of the caller; durable on return. Raises as `Application.execute_with`."""
+        self._told_versions()
         besides = Besides(self.idempotency, self.messages)
         self.idempotency, self.messages = None, ()
         return await self.services.application.execute_with(
@@ -188,9 +189,15 @@ class Context:
     async def execute_together(self, *steps: Step[Any, Any], told: str = "") -> list[Outcome[Any]]:
         """Carry out commands on different streams, all of them or none; ``told`` is the stream of whom the messages are
         for. Raises as `execute`."""
+        self._told_versions()
         besides = Besides(self.idempotency, self.messages, told)
         self.idempotency, self.messages = None, ()
         return await self.services.application.execute_together(self.meta(), besides, *steps)
+
+    def _told_versions(self) -> None:
+        account = self.caller.account
+        if account is not None:
+            self.services.application.saw(account.stream, account.version)
 
     def send(self, message: Message) -> None:
         """Send a message once the next command has recorded something."""
