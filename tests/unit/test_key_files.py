@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from accounts_es.adapters.key_files import KeyFileError, generate_key, load_key
+from accounts_es.adapters.key_files import KeyFileError, generate_key, key_source, load_key, remove_key, replace_key
 
 
 def text(key: bytes) -> str:
@@ -82,3 +82,25 @@ def test_a_key_that_is_no_good_is_named_but_not_shown(tmp_path: Path, content: s
     assert not content or content not in str(refused.value)
     with pytest.raises(KeyFileError, match="cannot read"):
         load_key("master", tmp_path, {"ACCOUNTS_MASTER_KEY_FILE": str(tmp_path / "missing")})
+
+
+def test_another_key_takes_the_place_of_one_that_is_kept_and_that_may_be_done_again(tmp_path: Path) -> None:
+    former, new = generate_key("master", tmp_path), generate_key("new_master", tmp_path)
+    with ThreadPoolExecutor(8) as at_once:
+        kept = {path for path in at_once.map(lambda _: replace_key("master", tmp_path, new), range(16)) if path}
+    (path,) = kept
+    assert path.read_text() == f"{text(former)}\n"
+    assert load_key("master", tmp_path, {}) == new
+    assert replace_key("master", tmp_path, new) is None
+    remove_key("new_master", tmp_path)
+    remove_key("new_master", tmp_path)
+    assert sorted(each.name for each in path.parent.iterdir()) == sorted([path.name, "master.key"])
+    assert all(stat.S_IMODE(each.stat().st_mode) == 0o600 for each in path.parent.iterdir())
+
+
+def test_it_is_known_which_variable_says_a_key() -> None:
+    file = {"ACCOUNTS_MASTER_KEY_FILE": "master.key"}
+    assert key_source("master", {}) is None
+    assert key_source("master", file) == "ACCOUNTS_MASTER_KEY_FILE"
+    assert key_source("master", {**file, "ACCOUNTS_MASTER_KEY": "..."}) == "ACCOUNTS_MASTER_KEY"
+    assert key_source("new_master", file) is None
