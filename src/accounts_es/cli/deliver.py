@@ -92,7 +92,7 @@ def _check_now(conninfo: str, master: MasterKey) -> None:
 async def _keep_checking(conninfo: str, master: MasterKey) -> None:
     while True:
         await asyncio.sleep(_CHECK_SECONDS)
-        with suppress(*_LOST):
+        with suppress(psycopg.Error):
             await _check(conninfo, master)
 
 
