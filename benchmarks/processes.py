@@ -23,22 +23,24 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[str], probe: str, environment: dict[str, str]) -> Generator[tuple[int, float]]:
-    """A server for the length of the block: its process id, and the seconds until it first answered."""
+def running(
+    command: list[str], probe: str, environment: dict[str, str], limit: float = 60.0
+) -> Generator[tuple[int, float]]:
+    """A server for the length of the block: its process id, and the seconds until it first answered, within a limit."""
     began = time.perf_counter()
     with subprocess.Popen(
         command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
     ) as process:
         try:
-            _await_answer(process, probe)
+            _await_answer(process, probe, limit)
             yield process.pid, time.perf_counter() - began
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
 
 
-def _await_answer(process: "subprocess.Popen[bytes]", probe: str) -> None:
-    end = time.monotonic() + 60
+def _await_answer(process: "subprocess.Popen[bytes]", probe: str, limit: float) -> None:
+    end = time.monotonic() + limit
     while time.monotonic() < end:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended with {process.returncode}")

@@ -22,13 +22,13 @@ SETTINGS: Final = {"ACCOUNTS_LOG_LEVEL": "ERROR", "ACCOUNTS_RATE_LIMITS": "off"}
 """All of the load comes from one address."""
 
 
-def serve(data: Path, port: int, workers: int = 1) -> AbstractContextManager[tuple[int, float]]:
+def serve(data: Path, port: int, workers: int = 1, limit: float = 60.0) -> AbstractContextManager[tuple[int, float]]:
     """``accounts-es serve`` on a data folder: its process id, and the seconds until it first answered."""
     command = [
         str(Path(sys.executable).with_name("accounts-es")),
         *("serve", "--data", str(data), "--port", str(port), "--workers", str(workers)),
     ]
-    return running(command, f"http://127.0.0.1:{port}/v1/health", SETTINGS)
+    return running(command, f"http://127.0.0.1:{port}/v1/health", SETTINGS, limit)
 
 
 class Target:

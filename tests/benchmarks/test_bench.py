@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.bars import Bar, bars
 from benchmarks.measure import Report
+from benchmarks.recovery import EQUAL, LOST
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +27,23 @@ def test_a_short_run_measures_without_errors(tmp_path: Path) -> None:
     assert {"bare route", "session check", "prefs update", "signup", "login", "append: command"} <= operations
     assert {"list: first page, 1,000 users", "list: first page, 3,000 users"} <= operations
     assert all(row["rate"] > 0 for row in report["rows"] if row["operation"] in {"session check", "append: command"})
+
+
+def test_T62_recovery_is_measured_and_what_comes_back_is_whole(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "recovery", "--events", "2000"]
+
+    done = subprocess.run(
+        [*command, "--json", str(found)], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(found.read_text())["facts"]
+    assert facts["crash: changes answered before it"] > 0
+    assert facts[LOST] == 0
+    for way in ("point in time", "dump", "dump of the log alone"):
+        assert facts[EQUAL.format(way)] == 1
+        assert facts[f"{way}: seconds from start to first answer"] > 0
 
 
 def _results(*rates: float) -> list[dict[str, float]]:
