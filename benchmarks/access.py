@@ -5,10 +5,9 @@ from typing import Final
 
 import psycopg
 
-from accounts_es.adapters.embedded_postgres import connection
 from benchmarks.measure import Options, Report, Result, interleaved, load, raw, using
 from benchmarks.processes import Usage, free_port
-from benchmarks.target import Target, serve
+from benchmarks.target import Target, owner_of, serve
 
 RESOURCES: Final = 100_000
 READABLE: Final = 50
@@ -34,9 +33,7 @@ def access(report: Report, options: Options, folder: Path) -> None:
         target = Target(folder / "access", port)
         secret = target.sessions[0]
         account = target.account_of(secret)
-        owner = connection(folder / "access")
-        if owner is None:
-            raise RuntimeError("the embedded PostgreSQL is not there")
+        owner = owner_of(folder / "access")
         with psycopg.connect(owner, autocommit=True) as filling:
             filling.execute(_FILL, (RESOURCES // READABLE, account, RESOURCES))
             filling.execute(_READERS)

@@ -11,7 +11,6 @@ import psycopg
 import uvloop
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from accounts_es.adapters.embedded_postgres import connection
 from accounts_es.adapters.ids import now
 from accounts_es.application import Application
 from accounts_es.bootstrap import prepare, running_application
@@ -24,7 +23,7 @@ from benchmarks.baselines import OWNERS, Owner, Owners, library_environment
 from benchmarks.measure import Options, Report, Result, interleaved, spent, using
 from benchmarks.processes import Usage, free_port
 from benchmarks.spread import in_tasks, in_threads
-from benchmarks.target import serve
+from benchmarks.target import owner_of, serve
 
 COMMAND: Final = "append: command"
 EVENT: Final = "append: one event"
@@ -38,9 +37,7 @@ _BY_HAND = """CREATE TABLE events (stream text, version bigint, state bytea, pos
 def appends(report: Report, options: Options, folder: Path) -> None:
     """All ways, with as many writers as connections, each way in a new database of the same server."""
     with serve(folder / "appends", free_port()) as (pid, _):
-        owner = connection(folder / "appends")
-        if owner is None:
-            raise RuntimeError("the embedded PostgreSQL is not there")
+        owner = owner_of(folder / "appends")
         usage = Usage(os.getpid(), pid)
         for writers in options.connections:
 

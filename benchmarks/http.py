@@ -10,13 +10,12 @@ from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict
 
-from accounts_es.adapters.embedded_postgres import connection
 from benchmarks.appends import by_library, fresh_database
 from benchmarks.baselines import OWNERS
 from benchmarks.hashing import hashing
 from benchmarks.measure import Options, Report, Result, interleaved, load, raw, using
 from benchmarks.processes import Usage, free_port, is_postgres, resident_mib, running, tree, uvicorn
-from benchmarks.target import OPERATIONS, Target, preferences, serve
+from benchmarks.target import OPERATIONS, Target, owner_of, preferences, serve
 
 BARE: Final = "bare route"
 LIMIT: Final = "constant bytes"
@@ -52,9 +51,7 @@ def _baselines(stack: ExitStack, data: Path, database: int, options: Options) ->
         pid, _ = stack.enter_context(running(command, f"http://127.0.0.1:{port}/", environment))
         return port, pid
 
-    owner = connection(data)
-    if owner is None:
-        raise RuntimeError("the embedded PostgreSQL is not there")
+    owner = owner_of(data)
     conninfo = conninfo_to_dict(fresh_database(owner, "bench_http_library"))
     started = {
         BARE: (*start("bare", {}), _get),

@@ -10,8 +10,6 @@ from typing import Final
 
 import psycopg
 
-from accounts_es.adapters.embedded_postgres import connection
-from accounts_es.adapters.key_files import load_key
 from accounts_es.cli.replay import NICE
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.rebuild import fill, rebuild
@@ -19,7 +17,7 @@ from benchmarks import history
 from benchmarks.ledger import HASHED, hashed, stored_proof_ms
 from benchmarks.measure import Options, Report, Result, load
 from benchmarks.processes import free_port, resident_mib
-from benchmarks.target import Target, serve
+from benchmarks.target import Target, master_secret, owner_of, serve
 from projections import ALL
 
 REBUILT: Final = "rebuild of a long log, compared and swapped in"
@@ -39,9 +37,7 @@ def rebuilding(report: Report, options: Options, folder: Path) -> None:
     data, port = folder / "rebuild", free_port()
     with serve(data, port):
         target = Target(data, port)
-        owner, key = connection(data), load_key("master", data, {})
-        if owner is None or key is None:
-            raise RuntimeError("the embedded PostgreSQL is not there")
+        owner, key = owner_of(data), master_secret(data)
         master = MasterKey(key)
         written = history.write(owner, master, options.events)
         report.facts["events of the long log"] = options.events

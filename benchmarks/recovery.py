@@ -16,8 +16,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
-from accounts_es.adapters.embedded_postgres import EmbeddedPostgres, connection
-from accounts_es.adapters.key_files import load_key
+from accounts_es.adapters.embedded_postgres import EmbeddedPostgres
 from accounts_es.adapters.postgres_binaries import Identity, find
 from accounts_es.domain.account.events import PrefsUpdated
 from accounts_es.eventstore.compare import model_hash, state_hash
@@ -26,7 +25,7 @@ from accounts_es.eventstore.rebuild import fill
 from benchmarks import history
 from benchmarks.measure import Options, Report, load
 from benchmarks.processes import free_port, tree
-from benchmarks.target import Target, serve
+from benchmarks.target import Target, master_secret, owner_of, serve
 from projections import ALL
 
 LOST: Final = "crash: changes answered before it that are missing after it"
@@ -42,7 +41,7 @@ def recovery(report: Report, options: Options, folder: Path) -> None:
     data, port = folder / "recovery", free_port()
     with serve(data, port):
         target = Target(data, port)
-        _write(report, options, _owner(data), _master(data))
+        _write(report, options, owner_of(data), MasterKey(master_secret(data)))
     _archive(data)
     _crash(report, options, target)
     restored = folder / "restored"
@@ -80,7 +79,7 @@ def _crash(report: Report, options: Options, target: Target) -> None:
     """Server and database killed while they answer changes, then started again."""
     requests = target.requests("prefs update")
     with serve(target.data, target.port, limit=_LIMIT) as (pid, _), ThreadPoolExecutor(1) as elsewhere:
-        owner = _owner(target.data)
+        owner = owner_of(target.data)
         before = _changes(owner)
         under_way = elsewhere.submit(load, target.port, _CONNECTIONS, 60.0, 200, requests)
         time.sleep(max(4 * options.seconds, 3.0))
@@ -93,7 +92,7 @@ def _crash(report: Report, options: Options, target: Target) -> None:
     with serve(target.data, target.port, limit=_LIMIT) as (_, seconds):
         report.facts[_ANSWER.format("crash")] = seconds
         report.facts["crash: changes answered before it"] = int(answered)
-        report.facts[LOST] = max(0, int(answered) - (_changes(_owner(target.data)) - before))
+        report.facts[LOST] = max(0, int(answered) - (_changes(owner_of(target.data)) - before))
 
 
 def _point_in_time(report: Report, options: Options, target: Target, restored: Path) -> str:
@@ -102,7 +101,7 @@ def _point_in_time(report: Report, options: Options, target: Target, restored: P
     backup = restored.with_name("backup")
     seconds = max(4 * options.seconds, 3.0)
     with serve(data, target.port, limit=_LIMIT):
-        owner = _owner(data)
+        owner = owner_of(data)
         with _timed(report, "base backup: seconds to take it"):
             _run("pg_basebackup", "--dbname", owner, "--pgdata", str(backup / "postgres"), "--checkpoint", "fast")
         report.facts["base backup: MiB"] = _mib(backup)
@@ -127,7 +126,7 @@ def _point_in_time(report: Report, options: Options, target: Target, restored: P
     (restored / "postgres" / "recovery.signal").touch()
     with serve(restored, target.port, limit=_LIMIT) as (_, taken):
         report.facts[_ANSWER.format("point in time")] = taken
-        report.facts[EQUAL.format("point in time")] = int(_hash(_owner(restored)) == then)
+        report.facts[EQUAL.format("point in time")] = int(_hash(owner_of(restored)) == then)
     return then
 
 
@@ -145,7 +144,7 @@ def _dumped(report: Report, name: str, data: Path, port: int, what: tuple[str, .
     _take_along(data, restored)
     with serve(restored, port, limit=_LIMIT) as (_, seconds):
         report.facts[_ANSWER.format(name)] = seconds
-        report.facts[EQUAL.format(name)] = int(_hash(_owner(restored)) == then)
+        report.facts[EQUAL.format(name)] = int(_hash(owner_of(restored)) == then)
     shutil.rmtree(restored)
 
 
@@ -180,20 +179,6 @@ def _run(program: str, *arguments: str) -> None:
 
 def _mib(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
-
-
-def _owner(data: Path) -> str:
-    owner = connection(data)
-    if owner is None:
-        raise RuntimeError("the embedded PostgreSQL is not there")
-    return owner
-
-
-def _master(data: Path) -> MasterKey:
-    key = load_key("master", data, {})
-    if key is None:
-        raise RuntimeError("there is no master key")
-    return MasterKey(key)
 
 
 @contextmanager

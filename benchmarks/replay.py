@@ -6,14 +6,12 @@ from typing import Final
 
 import psycopg
 
-from accounts_es.adapters.embedded_postgres import connection
-from accounts_es.adapters.key_files import load_key
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.rebuild import rebuild, verify
 from benchmarks.ledger import HASHED, hashed, proof_ms
 from benchmarks.measure import Options, Report, Result, interleaved, load
 from benchmarks.processes import free_port
-from benchmarks.target import Target, serve
+from benchmarks.target import Target, master_secret, owner_of, serve
 from projections import ALL
 
 REBUILD: Final = "replay: rebuild"
@@ -29,10 +27,7 @@ def replay(report: Report, options: Options, folder: Path) -> None:
     with serve(data, port):
         target = Target(data, port)
         load(port, 64, min(4 * options.seconds, 10.0), 200, target.requests("prefs update"))
-        owner, key = connection(data), load_key("master", data, {})
-        if owner is None or key is None:
-            raise RuntimeError("the embedded PostgreSQL is not there")
-        master = MasterKey(key)
+        owner, master = owner_of(data), MasterKey(master_secret(data))
         ways = {REBUILD: lambda: _rebuild(owner, master), HASHED: lambda: hashed(owner), FETCH: lambda: _fetch(owner)}
         seen = interleaved(ways, options.rounds)
         for name, results in seen.items():

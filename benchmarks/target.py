@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
+from accounts_es.adapters.embedded_postgres import connection
+from accounts_es.adapters.key_files import load_key
 from benchmarks.measure import raw
 from benchmarks.processes import running
 
@@ -29,6 +31,22 @@ def serve(data: Path, port: int, workers: int = 1, limit: float = 60.0) -> Abstr
         *("serve", "--data", str(data), "--port", str(port), "--workers", str(workers)),
     ]
     return running(command, f"http://127.0.0.1:{port}/v1/health", SETTINGS, limit)
+
+
+def owner_of(data: Path) -> str:
+    """The connection string of the owner of a running server's embedded database."""
+    owner = connection(data)
+    if owner is None:
+        raise RuntimeError("the embedded PostgreSQL is not there")
+    return owner
+
+
+def master_secret(data: Path) -> bytes:
+    """The master key that a server has made in its data folder."""
+    secret = load_key("master", data, {})
+    if secret is None:
+        raise RuntimeError("there is no master key")
+    return secret
 
 
 class Target:

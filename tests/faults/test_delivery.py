@@ -16,10 +16,9 @@ from tests.support.waiting import eventually, until
 
 def deliverer(server: Server) -> int | None:
     """The process that delivers."""
-    for children in Path(f"/proc/{server.pid}/task").glob("*/children"):
-        for child in children.read_text().split():
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                return int(child)
+    for child in server.children:
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return child
     return None
 
 

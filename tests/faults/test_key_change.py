@@ -283,7 +283,7 @@ def stopped(database: str, tmp_path: Path) -> Iterator[Server]:
     """A server that stands still, as on a machine that is cut off: its database has given it up."""
     with Server(tmp_path / "data", database_url=database) as server:
         assert sign_up(server) == 201
-        family = [server.pid, *_children(server.pid)]
+        family = [server.pid, *server.children]
         try:
             for each in family:
                 os.kill(each, signal.SIGSTOP)
@@ -303,16 +303,11 @@ def _go_on(family: list[int]) -> None:
             os.kill(each, signal.SIGCONT)
 
 
-def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-
-
 def test_a_server_that_comes_back_with_the_former_key_signs_nobody_up(database: str, stopped: Server) -> None:
     new = {"ACCOUNTS_NEW_MASTER_KEY": base64.b64encode(OTHER).decode()}
     done = rotate(stopped.data, **{"ACCOUNTS_DATABASE_URL": database, **keys(), **new})
     assert done.returncode == 0, done.stderr
-    _go_on([stopped.pid, *_children(stopped.pid)])
+    _go_on([stopped.pid, *stopped.children])
     assert sign_up(stopped, "late@example.org") in {500, 503}
     eventually(lambda: "the master key of this database was changed" in stopped.logged)
     eventually(lambda: sign_up(stopped, "later@example.org") == 503)

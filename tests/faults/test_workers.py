@@ -32,14 +32,8 @@ def burst(server: Server, port: int) -> list[int]:
         for caller in callers:
             assert caller.recv(4096).startswith(b"HTTP/1.1 200")
         theirs = {caller.getsockname()[1] for caller in callers}
-        shares = [connections(pid, port, theirs) for pid in children(server.pid)]
+        shares = [connections(pid, port, theirs) for pid in server.children]
     return sorted(shares, reverse=True)[:2]
-
-
-def children(pid: int) -> list[int]:
-    """The processes a process has started."""
-    found = [each.read_text().split() for each in Path(f"/proc/{pid}/task").glob("*/children")]
-    return [int(child) for each in found for child in each]
 
 
 def connections(pid: int, port: int, callers: set[int]) -> int:

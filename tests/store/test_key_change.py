@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -212,10 +214,9 @@ async def test_erasure_goes_on(database: str, master: MasterKey, tmp_path: Path)
     assert rows(database, "SELECT 1 FROM log.subject_keys WHERE subject = 'account-0'") == []
 
 
-async def test_whoever_was_cut_off_meanwhile_can_begin_nothing_with_the_former_key(
-    database: str, master: MasterKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(log_module, "FORGETTING", 600.0)
+@asynccontextmanager
+async def cut_off(database: str, master: MasterKey) -> AsyncIterator[EventLog]:
+    """A log that was cut off while the key was changed, and is let through again."""
     await people(database, master, 2)
     async with Proxy(database) as proxy, logs(proxy.conninfo, master) as (stale,):
         await stale.append(labels("account-0", 2, "before"))
@@ -223,6 +224,14 @@ async def test_whoever_was_cut_off_meanwhile_can_begin_nothing_with_the_former_k
         await until(lambda: not _connected(database))
         rotate(database, master)
         proxy.parted = False
+        yield stale
+
+
+async def test_whoever_was_cut_off_meanwhile_can_begin_nothing_with_the_former_key(
+    database: str, master: MasterKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "FORGETTING", 600.0)
+    async with cut_off(database, master) as stale:
         # What it knows is still true, and may be added to: data keys are what they were.
         await stale.append(labels("account-0", 3, "known"))
         # A stream of its own it cannot begin, and a key it does not hold it cannot open.
@@ -240,17 +249,12 @@ async def test_whoever_was_cut_off_meanwhile_notices_and_stops(
     database: str, master: MasterKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(log_module, "FORGETTING", 0.05)
-    await people(database, master, 1)
-    async with Proxy(database) as proxy, logs(proxy.conninfo, master) as (stale,):
-        proxy.part()
-        await until(lambda: not _connected(database))
-        rotate(database, master)
-        proxy.parted = False
+    async with cut_off(database, master) as stale:
         await until(lambda: any(each.levelno == logging.CRITICAL for each in caplog.records))
         await until(lambda: not _connected(database))
         with pytest.raises((LogBusy, ReadsClosed)):
             await stale.append(labels("account-0", 3, "late"))
-    assert stored(database, "account-0") == [1]
+    assert stored(database, "account-0") == [1, 2]
 
 
 def _connected(database: str) -> bool:

@@ -150,6 +150,12 @@ class Server:
         return self._process.pid
 
     @property
+    def children(self) -> list[int]:
+        """The processes it has started: workers, if there are several, and delivery."""
+        found = [each.read_text().split() for each in Path(f"/proc/{self.pid}/task").glob("*/children")]
+        return [int(child) for each in found for child in each]
+
+    @property
     def logged(self) -> str:
         """What the server wrote to standard error."""
         return self.log.read_text()

@@ -1,6 +1,6 @@
 """The delivery of a server: a process of its own, started and watched; and what comes before it.
 
-What delivers is loaded there alone: mail, templates and webhooks are 4 MiB of which a worker uses nothing.
+What delivers is loaded there alone: mail, templates and webhooks are 3 MiB of which a worker uses nothing.
 """
 
 import asyncio

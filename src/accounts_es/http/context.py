@@ -179,7 +179,7 @@ class Context:
         **kwargs: P.kwargs,
     ) -> Outcome[S]:
         """Carry out a command in the name of the caller; durable on return. Raises as `Application.execute_with`."""
-        self._told_versions()
+        self._saw_caller()
         besides = Besides(self.idempotency, self.messages)
         self.idempotency, self.messages = None, ()
         return await self.services.application.execute_with(
@@ -189,12 +189,13 @@ class Context:
     async def execute_together(self, *steps: Step[Any, Any], told: str = "") -> list[Outcome[Any]]:
         """Carry out commands on different streams, all of them or none; ``told`` is the stream of whom the messages are
         for. Raises as `execute`."""
-        self._told_versions()
+        self._saw_caller()
         besides = Besides(self.idempotency, self.messages, told)
         self.idempotency, self.messages = None, ()
         return await self.services.application.execute_together(self.meta(), besides, *steps)
 
-    def _told_versions(self) -> None:
+    def _saw_caller(self) -> None:
+        """How far their account is, by its read model: another process may have brought it there."""
         account = self.caller.account
         if account is not None:
             self.services.application.saw(account.stream, account.version)
