@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 
 from tests.support.mailbox import Mailbox
+from tests.support.processes import told
 from tests.support.server import Client, Server
 from tests.support.smtp import Behaviour, free_port, smtp_server
 from tests.support.waiting import eventually, until
@@ -16,10 +17,7 @@ from tests.support.waiting import eventually, until
 
 def deliverer(server: Server) -> int | None:
     """The process that delivers."""
-    for child in server.children:
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-            return child
-    return None
+    return next((child for child in server.children if "spawn_main" in told(child, "cmdline")), None)
 
 
 async def started(server: Server) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.support.processes import alive
 from tests.support.server import COMMAND, MASTER, Server, environment, keys
 
 
@@ -35,14 +36,6 @@ def serve(*arguments: str, **settings: str) -> str:
     (line,) = done.stderr.splitlines()
     assert line.startswith("accounts-es: ")
     return line.removeprefix("accounts-es: ")
-
-
-def alive(pid: int) -> bool:
-    """Whether there is such a process, other than one that has ended and only waits for its parent."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def postmaster(data: Path) -> int:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,8 @@ import psycopg
 import pytest
 
 from accounts_es.adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, connection
+from tests.support.processes import alive
+from tests.support.waiting import eventually
 
 OTHER_SERVER = """
 import sys
@@ -79,22 +80,6 @@ def setting(conninfo: str, name: str) -> str:
 def postmaster(data: Path) -> int:
     """The process that PostgreSQL wrote down."""
     return int((data / "postgres" / "postmaster.pid").read_text().split()[0])
-
-
-def alive(pid: int) -> bool:
-    """Whether there is such a process that is not just waiting to be fetched."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def modes_above(folder: Path) -> dict[Path, tuple[int, int, int]]:
@@ -209,11 +194,11 @@ def test_killed_under_writes_everything_acknowledged_is_kept(data: Path) -> None
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        until(lambda: len(acknowledged) > 100)
+        eventually(lambda: len(acknowledged) > 100)
         os.kill(postmaster(data), signal.SIGKILL)
         writer.join(30)
         assert not writer.is_alive()
-        until(lambda: not server.running)
+        eventually(lambda: not server.running)
     finally:
         server.stop()
     with EmbeddedPostgres(data) as again:
@@ -228,7 +213,7 @@ def test_it_is_revived_where_it_was(data: Path) -> None:
         server.revive()
         assert postmaster(data) == first
         os.kill(first, signal.SIGKILL)
-        until(lambda: not server.running)
+        eventually(lambda: not server.running)
         server.revive()
         assert postmaster(data) != first
         assert kept(conninfo) == [1]

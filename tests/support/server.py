@@ -23,6 +23,7 @@ from accounts_es.adapters.embedded_postgres import connection
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.keys import KeyRing, MasterKey
 from accounts_es.eventstore.mapper import decode, sealed_for
+from tests.support.processes import children
 from tests.support.wire import check
 
 COMMAND = str(Path(sys.executable).with_name("accounts-es"))
@@ -90,6 +91,7 @@ class Server:
         self._clients: list[Client] = []
         self._process: subprocess.Popen[str] | None = None
         self._said: list[str] = []
+        self._listener: threading.Thread | None = None
         self.url = ""
 
     def start(self, port: int = 0) -> Self:
@@ -113,7 +115,8 @@ class Server:
             self._process.wait()
             self._process.stdout.close()
             raise AssertionError(f"the server did not start: {self.logged[-2000:]}")
-        threading.Thread(target=self._said.extend, args=(self._process.stdout,), daemon=True).start()
+        self._listener = threading.Thread(target=self._said.extend, args=(self._process.stdout,), daemon=True)
+        self._listener.start()
         return self
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
@@ -124,6 +127,8 @@ class Server:
         process, self._process = self._process, None
         process.send_signal(how)
         ended = process.wait(60)
+        assert self._listener is not None
+        self._listener.join()
         assert process.stdout is not None
         process.stdout.close()
         return ended
@@ -152,8 +157,7 @@ class Server:
     @property
     def children(self) -> list[int]:
         """The processes it has started: workers, if there are several, and delivery."""
-        found = [each.read_text().split() for each in Path(f"/proc/{self.pid}/task").glob("*/children")]
-        return [int(child) for each in found for child in each]
+        return children(self.pid)
 
     @property
     def logged(self) -> str:
