@@ -11,13 +11,12 @@ import psycopg
 from psycopg import sql
 
 from accounts_es.eventstore.connection import NAMED, Conn, connect_sync
-from accounts_es.eventstore.key_check import bound_key, remember
+from accounts_es.eventstore.key_check import GUARD, bound_key, remember
 from accounts_es.eventstore.keys import BoundKey, MasterKey, SealBroken, WrongMasterKey
 from accounts_es.eventstore.migrate import MIGRATION_LOCK
 
 _KEYS: Final = sql.Identifier("log", "subject_keys")
-_GUARD: Final = sql.Identifier("wrapped_by_the_master_key")
-"""The constraint that refuses keys which a former master key has wrapped."""
+_GUARD: Final = sql.Identifier(GUARD)
 _BATCH: Final = 5000
 _NAMED_AT_MOST: Final = 10
 _PATIENCE: Final = "5s"

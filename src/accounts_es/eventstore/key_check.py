@@ -7,6 +7,8 @@ import psycopg
 from accounts_es.eventstore.connection import Conn
 from accounts_es.eventstore.keys import BoundKey, KeyCheck, MasterKey, WrongMasterKey
 
+GUARD: Final = "wrapped_by_the_master_key"
+"""The constraint that refuses keys which a former master key has wrapped."""
 KEY_CHECK: Final = "SELECT sealed, digests, mark FROM log.key_check"
 _KEEP: Final = """INSERT INTO log.key_check (sealed, digests, mark) VALUES (%s, %s, %s)
     ON CONFLICT (singleton) DO UPDATE SET sealed = excluded.sealed, digests = excluded.digests, mark = excluded.mark"""
@@ -47,3 +49,8 @@ def opens(connection: Conn, master: MasterKey) -> bool:
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return False
     return row is not None and master.opens(row[0])
+
+
+def is_former(error: BaseException) -> bool:
+    """Whether the database refused a key because another master key has taken the place of the one that wrapped it."""
+    return isinstance(error, psycopg.errors.CheckViolation) and error.diag.constraint_name == GUARD

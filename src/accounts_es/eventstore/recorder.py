@@ -28,6 +28,7 @@ from accounts_es.eventstore.append import (
     refusal,
 )
 from accounts_es.eventstore.connection import AsyncConn, connect, is_lost
+from accounts_es.eventstore.key_check import is_former
 from accounts_es.eventstore.keys import LogKeys
 from accounts_es.eventstore.projection import Handler, Projection, Rounds, Statements, routes
 
@@ -156,8 +157,9 @@ class Recorder:
                     group = await self._after_loss(group)
                     continue
                 if len(group) == 1:
+                    # With a former master key the server is about to find out that it is cut off.
                     log.exception("append failed")
-                    _refuse(group[0], error)
+                    _refuse(group[0], LogBusy() if is_former(error) else error)
                     return
                 log.warning("group refused, writing one by one", extra={"error": type(error).__name__})
                 for waiting in group:
