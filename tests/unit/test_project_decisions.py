@@ -283,6 +283,50 @@ def test_a_provider_is_adjusted_by_what_is_named_and_keeps_its_secret() -> None:
     ).then(ProviderConfigured(provider="github", enabled=False, client_id="id", settings={}))
 
 
+@pytest.mark.parametrize("place", ["endpoint", "domain", "well_known_url", "token_url"])
+def test_a_provider_s_secret_is_shown_to_no_other_server(place: str) -> None:
+    kept = {place: "https://id.example.org", "client_secret": "their-secret"}
+    known = ProviderConfigured(provider="oidc", enabled=True, client_id="id", settings=kept)
+    story = project.given(project_created, known)
+
+    def moved(**settings: str) -> ProviderConfigured:
+        return known.model_copy(update={"settings": settings})
+
+    elsewhere = {place: "https://evil.example.org"}
+    story.when(project_commands.adjust_provider, provider="oidc", settings=elsewhere).then(moved(**elsewhere))
+    both = {**elsewhere, "client_secret": "another"}
+    story.when(project_commands.adjust_provider, provider="oidc", settings=both).then(moved(**both))
+    same = {**kept, "user_info_url": "https://id.example.org/me"}
+    story.when(
+        project_commands.adjust_provider,
+        provider="oidc",
+        settings={place: kept[place], "user_info_url": same["user_info_url"]},
+    ).then(moved(**same))
+
+
+def test_a_provider_s_secret_is_not_shown_to_a_server_that_is_named_later() -> None:
+    known = ProviderConfigured(provider="gitlab", enabled=True, settings={"client_secret": "their-secret"})
+    project.given(project_created, known).when(
+        project_commands.adjust_provider, provider="gitlab", settings={"endpoint": "evil.example.org"}
+    ).then(known.model_copy(update={"settings": {"endpoint": "evil.example.org"}}))
+
+
+def test_an_smtp_password_is_shown_to_no_other_host_and_not_in_the_open() -> None:
+    known = SmtpConfigured(
+        enabled=True, host="smtp.example.org", security="tls", sender_email="shop@example.org", password="secret"
+    )
+    story = project.given(project_created, known)
+    for change in ({"host": "smtp.example.com"}, {"security": ""}):
+        story.when(project_commands.configure_smtp, changes=change).then(
+            known.model_copy(update={**change, "password": ""})
+        )
+        story.when(project_commands.configure_smtp, changes={**change, "password": "secret"}).then(
+            known.model_copy(update=change)
+        )
+    for change in ({"port": 465, "security": "ssl"}, {"username": "another"}, {"host": "smtp.example.org", "port": 25}):
+        story.when(project_commands.configure_smtp, changes=change).then(known.model_copy(update=change))
+
+
 def test_smtp_changes_by_the_fields_named_and_needs_a_host_and_a_sender() -> None:
     story = project.given(project_created)
     on = {"host": "smtp.example.org", "sender_email": "shop@example.org", "enabled": True, "password": "secret"}

@@ -16,9 +16,10 @@ from accounts_es.cli.console import Trouble
 from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project import AUTH_METHODS, PROJECT, PROTOCOLS, SERVICES, Policies, Project, commands
 from accounts_es.domain.project.aggregate import project_stream
+from accounts_es.domain.project.commands.settings import SECRET
 from accounts_es.domain.project.events import PlatformKind, ProjectEvent, SmtpSecurity
 from accounts_es.domain.project.policies import Policy
-from accounts_es.http.models.providers import FIELDS, SECRET, SHAPES, setting
+from accounts_es.http.models.providers import FIELDS, SHAPES, setting
 from accounts_es.http.rules import Invalid
 
 Named = Annotated[str, typer.Option("--project", help="The project.")]

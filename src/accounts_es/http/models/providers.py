@@ -10,11 +10,10 @@ from typing_extensions import TypedDict
 from accounts_es.domain.event import JSONObject
 from accounts_es.domain.project import Project
 from accounts_es.domain.project.aggregate import Provider as KnownProvider
+from accounts_es.domain.project.commands.settings import SECRET
 from accounts_es.http.rules import Choice, Flag, Number, Rule, Text, Texts
 
 PROMPTS: Final = ("none", "login", "consent", "select_account")
-SECRET: Final = "client_secret"  # noqa: S105 - the name of one
-"""The setting every provider's secret is kept as, whatever the provider calls it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,10 @@ _TEMPLATE: Final = Choice(TEMPLATE_IDS)
     },
 )
 async def update_smtp(ctx: Context, **given: Any) -> Project:
-    """Send the project's mail by a server of its own, which is tried first. What is not sent stays as it is."""
+    """Send the project's mail by a server of its own, which is tried first. What is not sent stays as it is.
+
+    A password stays while its host does.
+    """
     stream = ctx.required_project.stream
     changes = renamed(given, SMTP_FIELDS)
     after = smtp_after(await ctx.load(PROJECT, stream), changes)

@@ -58,7 +58,10 @@ async def update_oauth2_provider(
     enabled: Annotated[bool | None, Flag()] = None,
     **given: Any,
 ) -> dict[str, Any]:
-    """Change a provider: of all fields those count that are its own; what is not sent stays, secrets too."""
+    """Change a provider: of all fields those count that are its own; what is not sent stays.
+
+    Secrets stay too, while the server that is shown them is the same.
+    """
     outcome = await ctx.execute(
         PROJECT,
         ctx.required_project.stream,

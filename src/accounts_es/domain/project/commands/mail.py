@@ -10,8 +10,14 @@ from accounts_es.domain.project.events import EmailTemplateChanged, ProjectEvent
 
 
 def smtp_after(project: Project, changes: JSONObject) -> SmtpConfigured:
-    """The settings with these fields of `SmtpConfigured` changed."""
-    return SmtpConfigured.model_validate({**project.smtp.model_dump(), **changes})
+    """The settings with these fields of `SmtpConfigured` changed.
+
+    A password that is not said again goes to no other host, whose owner would be shown it, and not into the open.
+    """
+    before = project.smtp
+    after = SmtpConfigured.model_validate({**before.model_dump(), **changes})
+    exposed = after.host != before.host or (before.security and not after.security)
+    return after.model_copy(update={"password": ""}) if exposed and "password" not in changes else after
 
 
 def configure_smtp(project: Project, *, changes: JSONObject) -> Iterator[ProjectEvent]:

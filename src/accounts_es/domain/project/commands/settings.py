@@ -24,6 +24,10 @@ from accounts_es.domain.project.events import (
 
 MAX_MOCK_PHONES: Final = 10
 """Contract: cross-cutting, 15."""
+SECRET: Final = "client_secret"  # noqa: S105 - the name of one
+"""The setting every provider's secret is kept as, whatever the provider calls it."""
+_SHOWN_TO: Final = ("endpoint", "domain", "well_known_url", "token_url")
+"""The settings that say which server is shown the secret, of providers whose server is not always the same."""
 
 
 def change_policy(project: Project, *, policy: str, settings: JSONObject) -> Iterator[ProjectEvent]:
@@ -132,8 +136,14 @@ def adjust_provider(
     native_client_ids: tuple[str, ...] | None = None,
     settings: JSONObject,
 ) -> Iterator[ProjectEvent]:
-    """Change what is named of a provider's configuration; ``None`` and settings not named stay as they are."""
+    """Change what is named of a provider's configuration; ``None`` and settings not named stay as they are.
+
+    A secret that is not said again goes to no other server, whose owner would be shown it.
+    """
     known = project.providers.get(provider) or Provider(provider, False, "", False, (), {})
+    after = {**known.settings, **settings}
+    if SECRET not in settings and any(after.get(each) != known.settings.get(each) for each in _SHOWN_TO):
+        after.pop(SECRET, None)
     yield from configure_provider(
         project,
         provider=provider,
@@ -141,5 +151,5 @@ def adjust_provider(
         client_id=known.client_id if client_id is None else client_id,
         native_enabled=known.native_enabled if native_enabled is None else native_enabled,
         native_client_ids=known.native_client_ids if native_client_ids is None else native_client_ids,
-        settings={**known.settings, **settings},
+        settings=after,
     )
