@@ -120,11 +120,11 @@ def test_two_first_sign_ins_at_once_make_one_account(world: World, issuer: Issue
         {"aud": "another.app"},
         {"aud": None},
         {"iss": "https://accounts.google.example"},
-        {"exp": int(time.time()) - 3600},
+        pytest.param({"exp": int(time.time()) - 3600}, id="ended an hour ago"),
         {"exp": None},
         {"sub": None},
         {"iat": None},
-        {"iat": int(time.time()) + 3600},
+        pytest.param({"iat": int(time.time()) + 3600}, id="issued in an hour"),
     ],
     ids=str,
 )
