@@ -235,7 +235,7 @@ async def test_whoever_was_cut_off_meanwhile_can_begin_nothing_with_the_former_k
         # What it knows is still true, and may be added to: data keys are what they were.
         await stale.append(labels("account-0", 3, "known"))
         # A stream of its own it cannot begin, and a key it does not hold it cannot open.
-        with pytest.raises(psycopg.errors.CheckViolation):
+        with pytest.raises(LogBusy):
             await stale.append(beginning(stale, "account-9", claims=(taking("account-9", "account.email", "9@x.org"),)))
         with pytest.raises(WrongMasterKey, match="was changed"):
             await stale.load("account-1")
