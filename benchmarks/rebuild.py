@@ -10,7 +10,7 @@ from typing import Final
 
 import psycopg
 
-from accounts_es.cli.replay import NICE
+from accounts_es.cli.replay import NICE, PAUSE
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.rebuild import fill, rebuild
 from benchmarks import history
@@ -64,17 +64,17 @@ def _fetch(owner: str) -> Result:
     return {"rate": count / (time.perf_counter() - began), "answers": count, "errors": 0}
 
 
-def _alone(owner: str, key: bytes) -> tuple[Result, float, float]:
+def _alone(owner: str, key: bytes, pause: float = 0.0) -> tuple[Result, float, float]:
     """One rebuild in a process of its own, and its memory after a tenth of the log and at the end."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_rebuild, args=(owner, key, theirs))
+    process = multiprocessing.get_context("spawn").Process(target=_rebuild, args=(owner, key, pause, theirs))
     process.start()
     events, seconds, early, late = ours.recv()
     process.join()
     return {"rate": events / seconds, "answers": events, "errors": 0}, early, late
 
 
-def _rebuild(owner: str, key: bytes, answer: Connection) -> None:
+def _rebuild(owner: str, key: bytes, pause: float, answer: Connection) -> None:
     os.nice(NICE)
     seen: list[tuple[int, float]] = []
     began = time.perf_counter()
@@ -82,6 +82,7 @@ def _rebuild(owner: str, key: bytes, answer: Connection) -> None:
         owner,
         MasterKey(key),
         ALL,
+        pause=pause,
         progress=lambda position, head: seen.append((position * 10 // max(head, 1), resident_mib(os.getpid()))),
     )
     seconds = time.perf_counter() - began
@@ -97,7 +98,7 @@ def _beside(report: Report, options: Options, target: Target, owner: str, key: b
     for _ in range(options.rounds):
         calm.append(load(target.port, _CONNECTIONS, options.seconds, 200, requests, _PAUSE))
         with ThreadPoolExecutor(1) as elsewhere:
-            under_way = elsewhere.submit(_alone, owner, key)
+            under_way = elsewhere.submit(_alone, owner, key, PAUSE)
             time.sleep(1.0)  # the process has begun by then
             seconds = max(options.seconds, options.events / 20_000)
             noticed.append(load(target.port, _CONNECTIONS, seconds, 200, requests, _PAUSE))

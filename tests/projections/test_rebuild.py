@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 from itertools import count
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -25,6 +26,7 @@ from accounts_es.domain.resource import RESOURCE
 from accounts_es.domain.resource import commands as resource_commands
 from accounts_es.domain.team import TEAM
 from accounts_es.domain.team import commands as team_commands
+from accounts_es.eventstore import shadow
 from accounts_es.eventstore.connection import connect_sync
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
@@ -66,6 +68,20 @@ async def test_a_rebuild_gives_the_same_tables(
     await application.execute(meta(), ACCOUNT, "account-0", commands.change_name, name="After")
     _, difference = await asyncio.to_thread(verify, database, master, projections.ALL)
     assert difference is None
+
+
+async def test_T44_a_rebuild_leaves_a_share_of_the_time_to_others(
+    application: Application, database: str, master: MasterKey, meta: Meta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await populate(application, meta)
+    before, clock, pauses = hashes(database), count(), list[float]()
+    monkeypatch.setattr(shadow, "time", SimpleNamespace(monotonic=lambda: float(next(clock)), sleep=pauses.append))
+    done = rebuild(database, master, projections.ALL, batch=25, pause=0.5)
+    assert pauses == [0.5] * (done.events // 25), "half of the second that each whole batch took"
+    assert hashes(database) == before
+    pauses.clear()
+    rebuild(database, master, projections.ALL, batch=25)
+    assert pauses == []
 
 
 async def test_T44_no_request_fails_while_read_models_are_swapped_under_writers(

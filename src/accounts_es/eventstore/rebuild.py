@@ -1,7 +1,8 @@
 """Rebuild read models from the log, beside the live ones and while the server goes on.
 
 The tables are made again in a shadow schema; the same handlers fill them (``search_path`` sends the same SQL there),
-in the order of the log; while the database takes in one batch, the next is read and decoded. When they have caught up,
+in the order of the log; while the database takes in one batch, the next is read and decoded. For the sake of a server
+on the same machine a ``pause`` is made after each batch instead, as a share of what it took. When they have caught up,
 they are held against the live ones as of one moment, and then what was touched meanwhile. One transaction under the
 append lock takes in and compares the last events and swaps the tables, if they passed. The tables replaced are kept,
 see `kept.py`. A rebuild that is killed is gone on with, or started over; nothing that answers was touched. Reactors are
@@ -82,6 +83,7 @@ def rebuild(
     *,
     accept: Accept = _NOTHING,
     batch: int = BATCH,
+    pause: float = 0.0,
     progress: Progress | None = None,
 ) -> Rebuilt:
     """Make the read models anew and put them in the place of the live ones, if they equal them.
@@ -90,7 +92,9 @@ def rebuild(
     `WrongMasterKey` and psycopg's errors; the live tables are untouched then.
     """
     with alone(conninfo, master) as connection:
-        shadow = Shadow(connection, master, projections, SHADOW, batch=batch, progress=progress, checkpoint=_checkpoint)
+        shadow = Shadow(
+            connection, master, projections, SHADOW, batch=batch, pause=pause, progress=progress, checkpoint=_checkpoint
+        )
         _begin(connection, projections)
         shadow.create()
         return _finish(conninfo, connection, master, shadow, projections, accept)
@@ -103,6 +107,7 @@ def resume(
     *,
     accept: Accept = _NOTHING,
     batch: int = BATCH,
+    pause: float = 0.0,
     progress: Progress | None = None,
 ) -> Rebuilt:
     """Go on with the rebuild that was left unfinished, streams that stood still included.
@@ -113,7 +118,9 @@ def resume(
         row = connection.execute("SELECT read_models, position, events FROM log.rebuild").fetchone()
         chosen = [each for each in projections if row is not None and each.name in row[0]]
         if row is not None and is_there(connection, chosen):
-            shadow = Shadow(connection, master, chosen, SHADOW, batch=batch, progress=progress, checkpoint=_checkpoint)
+            shadow = Shadow(
+                connection, master, chosen, SHADOW, batch=batch, pause=pause, progress=progress, checkpoint=_checkpoint
+            )
             shadow.open(row[1], row[2])
             return _finish(conninfo, connection, master, shadow, chosen, accept)
         found = connection.execute("SELECT DISTINCT read_model FROM log.parked WHERE tables = 'read'")
@@ -121,7 +128,7 @@ def resume(
     if not names:
         raise NothingToResume
     chosen = [each for each in projections if each.name in names]
-    return rebuild(conninfo, master, chosen, accept=accept, batch=batch, progress=progress)
+    return rebuild(conninfo, master, chosen, accept=accept, batch=batch, pause=pause, progress=progress)
 
 
 def verify(
@@ -130,13 +137,14 @@ def verify(
     projections: Sequence[Projection],
     *,
     batch: int = BATCH,
+    pause: float = 0.0,
     progress: Progress | None = None,
 ) -> tuple[Rebuilt, Difference | None]:
     """Rebuild beside the live tables, compare both as of one moment byte for byte, and throw the copy away.
 
     Writers wait only for the moment a snapshot takes. Raises as `rebuild`.
     """
-    done, verdict = examine(conninfo, master, projections, batch=batch, progress=progress)
+    done, verdict = examine(conninfo, master, projections, batch=batch, pause=pause, progress=progress)
     return done, verdict.difference
 
 
@@ -146,11 +154,12 @@ def examine(
     projections: Sequence[Projection],
     *,
     batch: int = BATCH,
+    pause: float = 0.0,
     progress: Progress | None = None,
 ) -> tuple[Rebuilt, Verdict]:
     """`verify`, with the event behind the difference."""
     with alone(conninfo, master) as connection:
-        shadow = Shadow(connection, master, projections, CHECKED, batch=batch, progress=progress)
+        shadow = Shadow(connection, master, projections, CHECKED, batch=batch, pause=pause, progress=progress)
         try:
             shadow.create()
             shadow.catch_up(conninfo)

@@ -1,5 +1,6 @@
 """A read model's tables filled from the log, in a schema beside the live ones."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ class Shadow:
         schema: str,
         *,
         batch: int = BATCH,
+        pause: float = 0.0,
         progress: Progress | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
@@ -94,6 +96,7 @@ class Shadow:
         self._schema = schema
         self._batch = min(batch, _MOST)
         self._batches = Batches(connection, schema)
+        self._pause = pause
         self._progress = progress
         self._checkpoint = checkpoint
         self._state = _State(0, 0, {})
@@ -139,11 +142,15 @@ class Shadow:
         self._committed = self._state.copy()
 
     def catch_up(self, conninfo: str) -> None:
-        """Follow the log, a batch to a transaction, until less than a batch is missing."""
+        """Follow the log, a batch to a transaction, until less than a batch is missing.
+
+        With a pause one batch ends before the next begins, and then that share of what it took is waited for.
+        """
         head = self._head()
         under_way: Future[None] | None = None
         with connect_sync(conninfo, as_app=False) as reader, ThreadPoolExecutor(1) as applying:
             while True:
+                began = time.monotonic()
                 batch = self._read(reader, self.position)
                 if under_way is not None:
                     under_way.result()
@@ -154,6 +161,9 @@ class Shadow:
                 if batch.events < self._batch:
                     under_way.result()
                     break
+                if self._pause:
+                    under_way.result()
+                    time.sleep((time.monotonic() - began) * self._pause)
         self._committed = self._state.copy()
         self._tell(head)
 
