@@ -228,7 +228,7 @@ async def cut_off(database: str, master: MasterKey) -> AsyncIterator[EventLog]:
 
 
 async def test_whoever_was_cut_off_meanwhile_can_begin_nothing_with_the_former_key(
-    database: str, master: MasterKey, monkeypatch: pytest.MonkeyPatch
+    database: str, master: MasterKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(log_module, "FORGETTING", 600.0)
     async with cut_off(database, master) as stale:
@@ -237,6 +237,7 @@ async def test_whoever_was_cut_off_meanwhile_can_begin_nothing_with_the_former_k
         # A stream of its own it cannot begin, and a key it does not hold it cannot open.
         with pytest.raises(LogBusy):
             await stale.append(beginning(stale, "account-9", claims=(taking("account-9", "account.email", "9@x.org"),)))
+        assert "wrapped_by_the_master_key" in caplog.text, "the database refused the key"
         with pytest.raises(WrongMasterKey, match="was changed"):
             await stale.load("account-1")
     assert stored(database, "account-9") == []
