@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -87,7 +87,8 @@ def _crash(report: Report, options: Options, target: Target) -> None:
             owner, "SELECT (pg_current_wal_lsn() - redo_lsn) / 1048576 FROM pg_control_checkpoint()"
         )
         for each in tree(pid):
-            os.kill(each, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # its parent's end may have been its own
+                os.kill(each, signal.SIGKILL)
         answered = under_way.result()["answers"]
     with serve(target.data, target.port, limit=_LIMIT) as (_, seconds):
         report.facts[_ANSWER.format("crash")] = seconds

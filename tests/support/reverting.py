@@ -65,8 +65,7 @@ def lasting(state: Any) -> Any:
     """What undoing gives back: all but secrets, sessions, traces of use and times; labels are a set."""
     match state:
         case Account() if state.exists:
-            return replace(
-                state,
+            return state._replace(
                 sessions={},
                 tokens={},
                 challenges={},

@@ -1,6 +1,5 @@
 """What an account decides, command by command."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -367,7 +366,7 @@ def test_an_account_is_deleted() -> None:
 
 def test_a_deleted_account_keeps_nothing_of_its_life() -> None:
     story = account.given(signed_up, session("a"), *labelled("x"), PrefsUpdated(prefs={"a": 1}), account_deleted)
-    assert story.state == replace(account.state, deleted=True)
+    assert story.state == account.state._replace(deleted=True)
 
 
 # For every command ----------------------------------------------------------------------------------------------------

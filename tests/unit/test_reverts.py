@@ -288,7 +288,7 @@ def test_a_deleted_account_comes_back_as_it_was_without_its_sessions_and_secrets
     assert said(planned) == [("reverted", "")]
     now = state(after(told, planned))
     was = state(before)
-    assert replace(now, registered_at=None, accessed_at=None) == replace(was, registered_at=None, accessed_at=None)
+    assert now._replace(registered_at=None, accessed_at=None) == was._replace(registered_at=None, accessed_at=None)
 
 
 def test_an_account_somebody_uses_is_not_deleted_and_keeps_what_it_was_made_with() -> None:

@@ -1,7 +1,6 @@
 """Every command, undone: what it changed is as before; that undone again: as the command left it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -286,6 +285,6 @@ def test_a_command_its_revert_and_the_revert_of_that(case: Case) -> None:
 
 def test_what_lasts_is_all_but_secrets_sessions_and_times() -> None:
     jane = state(history(*JANE))
-    assert lasting(jane) != lasting(replace(jane, name="Other"))
-    assert lasting(jane) != lasting(replace(jane, mfa=True))
-    assert lasting(jane) == lasting(replace(jane, sessions={}))
+    assert lasting(jane) != lasting(jane._replace(name="Other"))
+    assert lasting(jane) != lasting(jane._replace(mfa=True))
+    assert lasting(jane) == lasting(jane._replace(sessions={}))

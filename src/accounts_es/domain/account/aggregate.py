@@ -1,11 +1,10 @@
 """The state of an account and how each fact changes it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, TypeVar, assert_never
-
-from pydantic import JsonValue
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeVar, assert_never
 
 from accounts_es.domain.account import events
 from accounts_es.domain.account.events import AccountEvent, Factor, TokenPurpose
@@ -91,9 +90,15 @@ class Identity:
     access_token_expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What is true of an account after its events. ``exists`` is false before sign-up and after deletion."""
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Account(NamedTuple):
+    """What is true of an account after its events. ``exists`` is false before sign-up and after deletion.
+
+    A tuple, unlike other states: every change of an account is folded once, and ``dataclasses.replace`` takes 7 us
+    where ``_replace`` takes 1.
+    """
 
     exists: bool = False
     deleted: bool = False
@@ -113,16 +118,16 @@ class Account:
     email_verified: bool = False
     phone_verified: bool = False
     labels: tuple[str, ...] = ()
-    prefs: JSONObject = field(default_factory=dict[str, JsonValue])
-    sessions: Mapping[str, Session] = field(default_factory=dict[str, Session])
+    prefs: JSONObject = {}  # noqa: RUF012 - nobody changes it
+    sessions: Mapping[str, Session] = _NONE
     targets: tuple[Target, ...] = ()
-    tokens: Mapping[str, Token] = field(default_factory=dict[str, Token])
+    tokens: Mapping[str, Token] = _NONE
     mfa: bool = False
     authenticator: Authenticator | None = None
     recovery_codes: tuple[str, ...] = ()
     recovery_codes_used: frozenset[int] = frozenset()
-    challenges: Mapping[str, Challenge] = field(default_factory=dict[str, Challenge])
-    identities: Mapping[str, Identity] = field(default_factory=dict[str, Identity])
+    challenges: Mapping[str, Challenge] = _NONE
+    identities: Mapping[str, Identity] = _NONE
     impersonator: bool = False
     registered_at: datetime | None = None
     accessed_at: datetime | None = None
@@ -151,8 +156,7 @@ V = TypeVar("V")
 
 def _without_secrets(account: Account, address: str) -> Account:
     """The account without the secrets that were sent to an address it no longer has."""
-    return replace(
-        account,
+    return account._replace(
         tokens={key: token for key, token in account.tokens.items() if SENT_TO.get(token.purpose) != address},
         challenges={key: each for key, each in account.challenges.items() if each.factor != address},
     )
@@ -176,49 +180,48 @@ def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:  # n
                 accessed_at=at,
             )
         case events.NameChanged():
-            return replace(account, name=event.name)
+            return account._replace(name=event.name)
         case events.EmailChanged():
-            return replace(_without_secrets(account, "email"), email=event.email, email_verified=False)
+            return _without_secrets(account, "email")._replace(email=event.email, email_verified=False)
         case events.PhoneChanged():
-            return replace(_without_secrets(account, "phone"), phone=event.phone, phone_verified=False)
+            return _without_secrets(account, "phone")._replace(phone=event.phone, phone_verified=False)
         case events.PasswordChanged():
             kept = (*account.passwords, event.password_hash) if event.password_hash else account.passwords
-            return replace(
-                account,
+            return account._replace(
                 password_hash=event.password_hash,
                 passwords=kept[-MAX_PASSWORDS_KEPT:],
                 password_chosen=True,
             )
         case events.PasswordRevoked():
-            return replace(account, password_hash=None, passwords=(), password_chosen=False)
+            return account._replace(password_hash=None, passwords=(), password_chosen=False)
         case events.PasswordRehashed():
             if event.password_hash is None:
-                return replace(account, password_hash=None)
+                return account._replace(password_hash=None)
             passwords = (*account.passwords[:-1], event.password_hash)
-            return replace(account, password_hash=event.password_hash, passwords=passwords)
+            return account._replace(password_hash=event.password_hash, passwords=passwords)
         case events.PrefsUpdated():
-            return replace(account, prefs=event.prefs)
+            return account._replace(prefs=event.prefs)
         case events.LabelAdded():
-            return replace(account, labels=(*account.labels, event.label))
+            return account._replace(labels=(*account.labels, event.label))
         case events.LabelRemoved():
-            return replace(account, labels=tuple(each for each in account.labels if each != event.label))
+            return account._replace(labels=tuple(each for each in account.labels if each != event.label))
         case events.AccountBlocked():
-            return replace(account, active=False)
+            return account._replace(active=False)
         case events.AccountUnblocked():
-            return replace(account, active=True)
+            return account._replace(active=True)
         case events.VerifiedEmail():
-            return replace(account, email_verified=True)
+            return account._replace(email_verified=True)
         case events.EmailVerificationRevoked():
-            return replace(account, email_verified=False)
+            return account._replace(email_verified=False)
         case events.VerifiedPhone():
-            return replace(account, phone_verified=True)
+            return account._replace(phone_verified=True)
         case events.PhoneVerificationRevoked():
-            return replace(account, phone_verified=False)
+            return account._replace(phone_verified=False)
         case events.TargetAdded():
             added = Target(
                 event.target_id, event.provider_type, event.identifier, event.name, event.provider_id, event.session_id
             )
-            return replace(account, targets=(*account.targets, added))
+            return account._replace(targets=(*account.targets, added))
         case events.TargetChanged():
             changed = tuple(
                 replace(each, identifier=event.identifier, name=event.name, provider_id=event.provider_id)
@@ -226,9 +229,9 @@ def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:  # n
                 else each
                 for each in account.targets
             )
-            return replace(account, targets=changed)
+            return account._replace(targets=changed)
         case events.TargetRemoved():
-            return replace(account, targets=tuple(t for t in account.targets if t.target_id != event.target_id))
+            return account._replace(targets=tuple(t for t in account.targets if t.target_id != event.target_id))
         case events.SessionCreated():
             session = Session(
                 event.session_id,
@@ -242,43 +245,43 @@ def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:  # n
                 event.provider_refresh_token,
                 event.provider_access_token_expires_at,
             )
-            return replace(account, sessions={**account.sessions, event.session_id: session})
+            return account._replace(sessions={**account.sessions, event.session_id: session})
         case events.SessionExtended():
             return _with_session(account, event.session_id, expires_at=event.expires_at)
         case events.SessionTokensRenewed():
             return _with_tokens(account, event)
         case events.SessionDeleted():
             targets = tuple(each for each in account.targets if each.session_id != event.session_id)
-            return replace(account, sessions=_without(account.sessions, event.session_id), targets=targets)
+            return account._replace(sessions=_without(account.sessions, event.session_id), targets=targets)
         case events.TokenIssued():
             token = Token(event.token_id, event.purpose, event.secret_hash, event.expires_at)
             # Those that nobody can redeem any more need not be carried along.
             fresh = {key: each for key, each in account.tokens.items() if each.expires_at > at}
-            return replace(account, tokens={**fresh, event.token_id: token})
+            return account._replace(tokens={**fresh, event.token_id: token})
         case events.TokenRedeemed():
-            return replace(account, tokens=_without(account.tokens, event.token_id))
+            return account._replace(tokens=_without(account.tokens, event.token_id))
         case events.MfaSwitchedOn():
-            return replace(account, mfa=True)
+            return account._replace(mfa=True)
         case events.MfaSwitchedOff():
-            return replace(account, mfa=False)
+            return account._replace(mfa=False)
         case events.AuthenticatorAdded():
-            return replace(account, authenticator=Authenticator(event.secret))
+            return account._replace(authenticator=Authenticator(event.secret))
         case events.AuthenticatorVerified():
             return _with_authenticator(account, verified=True, used_step=event.step)
         case events.AuthenticatorUsed():
             return _with_authenticator(account, used_step=event.step)
         case events.AuthenticatorRemoved():
-            return replace(account, authenticator=None)
+            return account._replace(authenticator=None)
         case events.RecoveryCodesGenerated():
-            return replace(account, recovery_codes=event.codes, recovery_codes_used=frozenset())
+            return account._replace(recovery_codes=event.codes, recovery_codes_used=frozenset())
         case events.RecoveryCodeUsed():
-            return replace(account, recovery_codes_used=account.recovery_codes_used | {event.number})
+            return account._replace(recovery_codes_used=account.recovery_codes_used | {event.number})
         case events.ChallengeCreated():
             challenge = Challenge(event.challenge_id, event.factor, event.code_hash, event.code, at, event.expires_at)
             open_ones = {key: each for key, each in account.challenges.items() if each.expires_at > at}
-            return replace(account, challenges={**open_ones, event.challenge_id: challenge})
+            return account._replace(challenges={**open_ones, event.challenge_id: challenge})
         case events.ChallengePassed():
-            passed = replace(account, challenges=_without(account.challenges, event.challenge_id))
+            passed = account._replace(challenges=_without(account.challenges, event.challenge_id))
             return _with_factor(passed, event.session_id, event.factor, shown_at=at)
         case events.SessionFactorAdded():
             return _with_factor(account, event.session_id, event.factor)
@@ -293,21 +296,21 @@ def evolve(account: Account, event: AccountEvent, at: datetime) -> Account:  # n
                 event.refresh_token,
                 event.access_token_expires_at,
             )
-            return replace(account, identities={**account.identities, event.identity_id: identity})
+            return account._replace(identities={**account.identities, event.identity_id: identity})
         case events.IdentityRemoved():
-            return replace(account, identities=_without(account.identities, event.identity_id))
+            return account._replace(identities=_without(account.identities, event.identity_id))
         case events.ImpersonatorAppointed():
-            return replace(account, impersonator=True)
+            return account._replace(impersonator=True)
         case events.ImpersonatorDismissed():
-            return replace(account, impersonator=False)
+            return account._replace(impersonator=False)
         case events.Accessed():
-            return replace(account, accessed_at=at)
+            return account._replace(accessed_at=at)
         case events.AccountDeleted():
             return Account(deleted=True, held=account.held)
         case events.LegalHoldPlaced():
-            return replace(account, held=True)
+            return account._replace(held=True)
         case events.LegalHoldLifted():
-            return replace(account, held=False)
+            return account._replace(held=False)
         case events.AccountErased():
             return Account(deleted=True, erased=True)
         case _:
@@ -322,7 +325,7 @@ def _with_session(account: Account, session_id: str, *, expires_at: datetime) ->
     session = account.sessions.get(session_id)
     if session is None:
         return account
-    return replace(account, sessions={**account.sessions, session_id: replace(session, expires_at=expires_at)})
+    return account._replace(sessions={**account.sessions, session_id: replace(session, expires_at=expires_at)})
 
 
 def _with_tokens(account: Account, event: events.SessionTokensRenewed) -> Account:
@@ -335,7 +338,7 @@ def _with_tokens(account: Account, event: events.SessionTokensRenewed) -> Accoun
         provider_refresh_token=event.refresh_token,
         provider_access_token_expires_at=event.access_token_expires_at,
     )
-    return replace(account, sessions={**account.sessions, event.session_id: renewed})
+    return account._replace(sessions={**account.sessions, event.session_id: renewed})
 
 
 def _with_factor(account: Account, session_id: str, factor: str, *, shown_at: datetime | None = None) -> Account:
@@ -344,14 +347,14 @@ def _with_factor(account: Account, session_id: str, factor: str, *, shown_at: da
         return account
     factors = session.factors if factor in session.factors else (*session.factors, factor)
     stronger = replace(session, factors=factors, factor_shown_at=shown_at or session.factor_shown_at)
-    return replace(account, sessions={**account.sessions, session_id: stronger})
+    return account._replace(sessions={**account.sessions, session_id: stronger})
 
 
 def _with_authenticator(account: Account, *, used_step: int, verified: bool | None = None) -> Account:
     if account.authenticator is None:
         return account
     is_verified = account.authenticator.verified if verified is None else verified
-    return replace(account, authenticator=replace(account.authenticator, verified=is_verified, used_step=used_step))
+    return account._replace(authenticator=replace(account.authenticator, verified=is_verified, used_step=used_step))
 
 
 def identity_uid(provider: str, provider_uid: str) -> str:

@@ -1,7 +1,6 @@
 """What an accepted invitation means for the account that was invited."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -42,7 +41,7 @@ def follow_invitation(
     if session_id is not None and expires_at is not None:
         alone = way == "email" and evict and is_taken_over(account)
         yield from create_session(
-            replace(account, sessions={}) if alone else account,
+            account._replace(sessions={}) if alone else account,
             session_id=session_id,
             secret_hash=secret_hash,
             provider=way,

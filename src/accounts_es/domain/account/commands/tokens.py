@@ -1,7 +1,6 @@
 """One-time secrets: issued, and redeemed once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -136,7 +135,7 @@ def sign_in_with_token(
     alone = by_mail and evict and is_taken_over(account)
     opened = tuple(
         create_session(
-            replace(account, sessions={}) if alone else account,
+            account._replace(sessions={}) if alone else account,
             session_id=session_id,
             secret_hash=session_secret_hash,
             provider=way.provider,
