@@ -1,18 +1,20 @@
 """Accounts as the API reads them back: one row per account."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import LiteralString, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple, TypeVar
 
 from pydantic_core import to_json
 
 from accounts_es.domain.account import events
 from accounts_es.domain.errors import UserNotFound
-from accounts_es.domain.event import Recorded
+from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.listing import Asked, Attribute, Kind, Listing
 from accounts_es.eventstore.pages import page
 from accounts_es.eventstore.projection import Projection, Tx
 from accounts_es.eventstore.reads import Lookup, Reads, columns
+
+E = TypeVar("E", bound=events.AccountEvent)
 
 projection = Projection(
     name="accounts",
@@ -103,7 +105,7 @@ class AccountRow(NamedTuple):
         return self.email_verified or self.phone_verified or self.totp
 
 
-# One function per event -----------------------------------------------------------------------------------------------
+# What each event does ------------------------------------------------------------------------------------------------
 
 
 @projection.on(events.SignedUp)
@@ -132,120 +134,56 @@ def signed_up(tx: Tx, recorded: Recorded[events.SignedUp]) -> None:
     )
 
 
-@projection.on(events.NameChanged)
-def name_changed(tx: Tx, recorded: Recorded[events.NameChanged]) -> None:
-    """Another name."""
-    _change(tx, recorded, "name = %s", recorded.event.name)
+def _sets(event: type[E], columns: Mapping[LiteralString, Callable[[Recorded[E]], object]]) -> None:
+    """The event makes these columns what it says itself, whatever they were before."""
+    assignments = ", ".join([f"{name} = %s" for name in columns])
+    values = tuple(columns.values())
+
+    def handler(tx: Tx, recorded: Recorded[E]) -> None:
+        _change(tx, recorded, assignments, *[value(recorded) for value in values])
+
+    projection.on(event)(handler)
+    _COLUMNS[event] = columns
 
 
-@projection.on(events.PrefsUpdated)
-def prefs_updated(tx: Tx, recorded: Recorded[events.PrefsUpdated]) -> None:
-    """Other preferences, kept as JSON text so that keys stay in the order they came in."""
-    _change(tx, recorded, "prefs = %s", to_json(recorded.event.prefs).decode())
+_COLUMNS: Final[dict[type[Event], Mapping[LiteralString, Callable[[Any], object]]]] = {}
 
 
-@projection.on(events.EmailChanged)
-def email_changed(tx: Tx, recorded: Recorded[events.EmailChanged]) -> None:
-    """Another address, not verified."""
-    _change(tx, recorded, "email = %s, email_verified = false", recorded.event.email)
+def _nothing(_recorded: object) -> None:
+    return None
 
 
-@projection.on(events.PhoneChanged)
-def phone_changed(tx: Tx, recorded: Recorded[events.PhoneChanged]) -> None:
-    """Another number, not verified."""
-    _change(tx, recorded, "phone = %s, phone_verified = false", recorded.event.phone)
+def _true(_recorded: object) -> bool:
+    return True
 
 
-@projection.on(events.PasswordChanged)
-def password_changed(tx: Tx, recorded: Recorded[events.PasswordChanged]) -> None:
-    """Another password."""
-    _change(
-        tx, recorded, "password_hash = %s, password_updated_at = %s", recorded.event.password_hash, recorded.meta.at
-    )
+def _false(_recorded: object) -> bool:
+    return False
 
 
-@projection.on(events.PasswordRevoked)
-def password_revoked(tx: Tx, recorded: Recorded[events.PasswordRevoked]) -> None:
-    """No password, as if there never was one."""
-    _change(tx, recorded, "password_hash = NULL, password_updated_at = NULL")
-
-
-@projection.on(events.PasswordRehashed)
-def password_rehashed(tx: Tx, recorded: Recorded[events.PasswordRehashed]) -> None:
-    """The same password, hashed otherwise."""
-    _change(tx, recorded, "password_hash = %s", recorded.event.password_hash)
-
-
-@projection.on(events.VerifiedEmail)
-def verified_email(tx: Tx, recorded: Recorded[events.VerifiedEmail]) -> None:
-    """The address counts as verified."""
-    _change(tx, recorded, "email_verified = true")
-
-
-@projection.on(events.EmailVerificationRevoked)
-def email_verification_revoked(tx: Tx, recorded: Recorded[events.EmailVerificationRevoked]) -> None:
-    """The address no longer counts as verified."""
-    _change(tx, recorded, "email_verified = false")
-
-
-@projection.on(events.VerifiedPhone)
-def verified_phone(tx: Tx, recorded: Recorded[events.VerifiedPhone]) -> None:
-    """The number counts as verified."""
-    _change(tx, recorded, "phone_verified = true")
-
-
-@projection.on(events.PhoneVerificationRevoked)
-def phone_verification_revoked(tx: Tx, recorded: Recorded[events.PhoneVerificationRevoked]) -> None:
-    """The number no longer counts as verified."""
-    _change(tx, recorded, "phone_verified = false")
-
-
-@projection.on(events.AccountBlocked)
-def account_blocked(tx: Tx, recorded: Recorded[events.AccountBlocked]) -> None:
-    """Not active."""
-    _change(tx, recorded, "active = false")
-
-
-@projection.on(events.AccountUnblocked)
-def account_unblocked(tx: Tx, recorded: Recorded[events.AccountUnblocked]) -> None:
-    """Active again."""
-    _change(tx, recorded, "active = true")
-
-
-@projection.on(events.MfaSwitchedOn)
-def mfa_switched_on(tx: Tx, recorded: Recorded[events.MfaSwitchedOn]) -> None:
-    """Two factors wanted."""
-    _change(tx, recorded, "mfa = true")
-
-
-@projection.on(events.MfaSwitchedOff)
-def mfa_switched_off(tx: Tx, recorded: Recorded[events.MfaSwitchedOff]) -> None:
-    """One factor will do."""
-    _change(tx, recorded, "mfa = false")
-
-
-@projection.on(events.AuthenticatorVerified)
-def authenticator_verified(tx: Tx, recorded: Recorded[events.AuthenticatorVerified]) -> None:
-    """It has an authenticator."""
-    _change(tx, recorded, "totp = true")
-
-
-@projection.on(events.AuthenticatorRemoved)
-def authenticator_removed(tx: Tx, recorded: Recorded[events.AuthenticatorRemoved]) -> None:
-    """It has no authenticator."""
-    _change(tx, recorded, "totp = false")
-
-
-@projection.on(events.ImpersonatorAppointed)
-def impersonator_appointed(tx: Tx, recorded: Recorded[events.ImpersonatorAppointed]) -> None:
-    """It may act as others."""
-    _change(tx, recorded, "impersonator = true")
-
-
-@projection.on(events.ImpersonatorDismissed)
-def impersonator_dismissed(tx: Tx, recorded: Recorded[events.ImpersonatorDismissed]) -> None:
-    """It may act as itself only."""
-    _change(tx, recorded, "impersonator = false")
+_sets(events.NameChanged, {"name": lambda each: each.event.name})
+# As JSON text, so that keys stay in the order they came in.
+_sets(events.PrefsUpdated, {"prefs": lambda each: to_json(each.event.prefs).decode()})
+_sets(events.EmailChanged, {"email": lambda each: each.event.email, "email_verified": _false})
+_sets(events.PhoneChanged, {"phone": lambda each: each.event.phone, "phone_verified": _false})
+_sets(
+    events.PasswordChanged,
+    {"password_hash": lambda each: each.event.password_hash, "password_updated_at": lambda each: each.meta.at},
+)
+_sets(events.PasswordRevoked, {"password_hash": _nothing, "password_updated_at": _nothing})
+_sets(events.PasswordRehashed, {"password_hash": lambda each: each.event.password_hash})
+_sets(events.VerifiedEmail, {"email_verified": _true})
+_sets(events.EmailVerificationRevoked, {"email_verified": _false})
+_sets(events.VerifiedPhone, {"phone_verified": _true})
+_sets(events.PhoneVerificationRevoked, {"phone_verified": _false})
+_sets(events.AccountBlocked, {"active": _false})
+_sets(events.AccountUnblocked, {"active": _true})
+_sets(events.MfaSwitchedOn, {"mfa": _true})
+_sets(events.MfaSwitchedOff, {"mfa": _false})
+_sets(events.AuthenticatorVerified, {"totp": _true})
+_sets(events.AuthenticatorRemoved, {"totp": _false})
+_sets(events.ImpersonatorAppointed, {"impersonator": _true})
+_sets(events.ImpersonatorDismissed, {"impersonator": _false})
 
 
 @projection.on(events.LabelAdded)
@@ -383,6 +321,25 @@ async def get(reads: Reads, project_id: str, account_id: str) -> AccountRow:
 async def get_by_stream(reads: Reads, stream: str) -> AccountRow:
     """The account of this stream. Raises `UserNotFound`."""
     return _found(await reads.load(BY_STREAM, (stream,)))
+
+
+async def get_after(reads: Reads, row: AccountRow, recorded: Sequence[Recorded[Event]]) -> AccountRow:
+    """The account once these events are stored, given its row from before. Raises `UserNotFound`.
+
+    Where they follow the row and say themselves what they set, nothing is read: the append proved the row current.
+    """
+    known = _after(row, recorded)
+    return known if known is not None else await get_by_stream(reads, row.stream)
+
+
+def _after(row: AccountRow, recorded: Sequence[Recorded[Event]]) -> AccountRow | None:
+    for each in recorded:
+        columns = _COLUMNS.get(type(each.event))
+        if columns is None or (each.stream, each.stream_version) != (row.stream, row.version + 1):
+            return None
+        changed: dict[str, Any] = {name: value(each) for name, value in columns.items()}
+        row = row._replace(version=each.stream_version, updated_at=each.meta.at, **changed)
+    return row if recorded else None
 
 
 def _found(row: AccountRow | None) -> AccountRow:

@@ -1,6 +1,7 @@
 """Inline read models change with their events or not at all, wherever it breaks off."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -8,13 +9,15 @@ import pytest
 
 import projections
 from accounts_es.application import Application
-from accounts_es.domain.account import ACCOUNT, commands
-from accounts_es.domain.event import Metadata
+from accounts_es.domain.account import ACCOUNT, commands, events
+from accounts_es.domain.event import Event, Metadata
 from accounts_es.domain.project import PROJECT
 from accounts_es.domain.project import commands as project_commands
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.projection import Projection, Tx
+from projections import accounts
+from tests.support.examples import EXAMPLES
 from tests.support.metadata import NOON
 
 Meta = Callable[..., Metadata]
@@ -104,6 +107,42 @@ async def test_T42_a_break_at_any_statement_leaves_nothing_and_the_next_try_ever
         "read.accounts_v2": 1,
         "read.sessions_v2": 1,
     }
+
+
+CHANGES = [
+    each
+    for each in EXAMPLES
+    if each.topic.startswith("account.") and not isinstance(each, events.SignedUp | events.AccountDeleted)
+    if not each.destroys
+]
+TELLING = {events.NameChanged, events.PrefsUpdated, events.PasswordChanged, events.AccountBlocked, events.MfaSwitchedOn}
+
+
+class Unread:
+    """Reads of nobody."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+@pytest.mark.parametrize("event", CHANGES, ids=lambda each: type(each).__name__)
+async def test_what_an_event_leaves_of_a_row_is_what_it_is_read_as(
+    application: Application, meta: Meta, event: Event
+) -> None:
+    """Whether it follows from the row and the event, or was read."""
+    reads = application.log.reads
+    await application.execute(meta(), ACCOUNT, "account-1", commands.sign_up, **SIGN_UP)
+    before = await accounts.get_by_stream(reads, "account-1")
+    later = meta(at=NOON + timedelta(microseconds=1))
+    outcome = await application.execute(later, ACCOUNT, "account-1", lambda _: iter([event]))
+    after = await accounts.get_by_stream(reads, "account-1")
+    assert await accounts.get_after(reads, before, outcome.recorded) == after
+    assert await accounts.get_after(reads, after, ()) == after
+    if type(event) in TELLING:
+        assert await accounts.get_after(Unread(), before, outcome.recorded) == after
+    # A row that is not the one before is read again.
+    older = before._replace(version=before.version - 1)
+    assert await accounts.get_after(reads, older, outcome.recorded) == after
 
 
 async def test_the_settings_of_a_project_are_read_as_they_were_decided(application: Application, meta: Meta) -> None:

@@ -153,9 +153,9 @@ async def update_password(
 )
 async def update_status(ctx: Context) -> models.Account:
     """Shut the caller's own account; only a server opens it again."""
-    await ctx.execute(ACCOUNT, ctx.account.stream, commands.set_active, active=False)
+    outcome = await ctx.execute(ACCOUNT, ctx.account.stream, commands.set_active, active=False)
     ctx.close_session()
-    return models.account(await accounts.get_by_stream(ctx.reads, ctx.account.stream))
+    return models.account(await accounts.get_after(ctx.reads, ctx.account, outcome.recorded))
 
 
 async def _shown(ctx: Context, password: str) -> tuple[str | None, str | None]:

@@ -63,8 +63,8 @@ async def update_mfa(ctx: Context, *, mfa: Annotated[bool, Flag()]) -> models.Ac
     if mfa != ctx.account.mfa:
         notices.warn(ctx, "mfa-changed", ctx.account)
     session_id = ctx.required_session.session_id
-    await ctx.execute(ACCOUNT, ctx.account.stream, commands.switch_mfa, on=mfa, session_id=session_id)
-    return models.account(await accounts.get_by_stream(ctx.reads, ctx.account.stream))
+    outcome = await ctx.execute(ACCOUNT, ctx.account.stream, commands.switch_mfa, on=mfa, session_id=session_id)
+    return models.account(await accounts.get_after(ctx.reads, ctx.account, outcome.recorded))
 
 
 @operation(

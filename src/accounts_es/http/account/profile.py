@@ -24,8 +24,8 @@ from projections import accounts
 )
 async def update_name(ctx: Context, *, name: Annotated[str, Text(128)]) -> models.Account:
     """Call the caller's account something else."""
-    await ctx.execute(ACCOUNT, ctx.account.stream, commands.change_name, name=name)
-    return models.account(await accounts.get_by_stream(ctx.reads, ctx.account.stream))
+    outcome = await ctx.execute(ACCOUNT, ctx.account.stream, commands.change_name, name=name)
+    return models.account(await accounts.get_after(ctx.reads, ctx.account, outcome.recorded))
 
 
 @operation("GET", "/account/prefs", id="account.getPrefs", scope="account", returns=models.Preferences)
@@ -45,5 +45,5 @@ async def get_prefs(ctx: Context) -> JSONObject:
 )
 async def update_prefs(ctx: Context, *, prefs: Annotated[JSONObject, Prefs()]) -> models.Account:
     """Replace the preferences of the caller's account as a whole."""
-    await ctx.execute(ACCOUNT, ctx.account.stream, commands.update_prefs, prefs=prefs)
-    return models.account(await accounts.get_by_stream(ctx.reads, ctx.account.stream))
+    outcome = await ctx.execute(ACCOUNT, ctx.account.stream, commands.update_prefs, prefs=prefs)
+    return models.account(await accounts.get_after(ctx.reads, ctx.account, outcome.recorded))

@@ -45,10 +45,10 @@ async def update_email(
     if email is not None and email != account.email:
         ensure_address(ctx, email)
     try:
-        await ctx.execute(ACCOUNT, account.stream, commands.change_email, email=email, target_id=wire_id())
+        outcome = await ctx.execute(ACCOUNT, account.stream, commands.change_email, email=email, target_id=wire_id())
     except UserAlreadyExists:
         raise UserTargetAlreadyExists from None
-    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+    return models.user(await accounts.get_after(ctx.reads, account, outcome.recorded))
 
 
 @operation(
@@ -66,10 +66,10 @@ async def update_phone(
     """Give an account another phone number, or with "" none; it is not verified yet."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
     try:
-        await ctx.execute(ACCOUNT, account.stream, commands.change_phone, phone=number, target_id=wire_id())
+        outcome = await ctx.execute(ACCOUNT, account.stream, commands.change_phone, phone=number, target_id=wire_id())
     except UserAlreadyExists:
         raise UserTargetAlreadyExists from None
-    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+    return models.user(await accounts.get_after(ctx.reads, account, outcome.recorded))
 
 
 @operation(

@@ -38,8 +38,8 @@ from projections import accounts
 async def update_mfa(ctx: Context, *, user_id: Annotated[str, Id()], mfa: Annotated[bool, Flag()]) -> models.User:
     """Ask an account for a second factor at every sign-in, or no longer."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
-    await ctx.execute(ACCOUNT, account.stream, commands.switch_mfa, on=mfa)
-    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+    outcome = await ctx.execute(ACCOUNT, account.stream, commands.switch_mfa, on=mfa)
+    return models.user(await accounts.get_after(ctx.reads, account, outcome.recorded))
 
 
 @operation(

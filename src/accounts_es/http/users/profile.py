@@ -40,8 +40,8 @@ async def update_name(
 ) -> models.User:
     """Call an account something else, or nothing at all."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
-    await ctx.execute(ACCOUNT, account.stream, commands.change_name, name=name)
-    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+    outcome = await ctx.execute(ACCOUNT, account.stream, commands.change_name, name=name)
+    return models.user(await accounts.get_after(ctx.reads, account, outcome.recorded))
 
 
 @operation(
@@ -58,8 +58,8 @@ async def update_labels(
 ) -> models.User:
     """Replace an account's labels."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
-    await ctx.execute(ACCOUNT, account.stream, commands.replace_labels, labels=labels)
-    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+    outcome = await ctx.execute(ACCOUNT, account.stream, commands.replace_labels, labels=labels)
+    return models.user(await accounts.get_after(ctx.reads, account, outcome.recorded))
 
 
 @operation(
@@ -76,8 +76,8 @@ async def update_email_verification(
 ) -> models.User:
     """Say whether an account's e-mail address counts as verified."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
-    await ctx.execute(ACCOUNT, account.stream, commands.set_email_verification, verified=email_verification)
-    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+    outcome = await ctx.execute(ACCOUNT, account.stream, commands.set_email_verification, verified=email_verification)
+    return models.user(await accounts.get_after(ctx.reads, account, outcome.recorded))
 
 
 @operation(
@@ -94,8 +94,8 @@ async def update_phone_verification(
 ) -> models.User:
     """Say whether an account's phone number counts as verified."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
-    await ctx.execute(ACCOUNT, account.stream, commands.set_phone_verification, verified=phone_verification)
-    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+    outcome = await ctx.execute(ACCOUNT, account.stream, commands.set_phone_verification, verified=phone_verification)
+    return models.user(await accounts.get_after(ctx.reads, account, outcome.recorded))
 
 
 @operation(
@@ -112,8 +112,8 @@ async def update_status(
 ) -> models.User:
     """Block an account, or let it act again. Its sessions stay, and answer 403 while it is blocked."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
-    await ctx.execute(ACCOUNT, account.stream, commands.set_active, active=status)
-    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+    outcome = await ctx.execute(ACCOUNT, account.stream, commands.set_active, active=status)
+    return models.user(await accounts.get_after(ctx.reads, account, outcome.recorded))
 
 
 @operation(
@@ -130,8 +130,8 @@ async def update_impersonator(
 ) -> models.User:
     """Say whether an account may look at the project as its other people see it."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
-    await ctx.execute(ACCOUNT, account.stream, commands.set_impersonator, impersonator=impersonator)
-    return models.user(await accounts.get_by_stream(ctx.reads, account.stream))
+    outcome = await ctx.execute(ACCOUNT, account.stream, commands.set_impersonator, impersonator=impersonator)
+    return models.user(await accounts.get_after(ctx.reads, account, outcome.recorded))
 
 
 @operation(
@@ -161,5 +161,5 @@ async def update_prefs(
 ) -> JSONObject:
     """Replace an account's preferences as a whole."""
     account = await accounts.get(ctx.reads, ctx.project_id, user_id)
-    await ctx.execute(ACCOUNT, account.stream, commands.update_prefs, prefs=prefs)
-    return models.prefs(await accounts.get_by_stream(ctx.reads, account.stream))
+    outcome = await ctx.execute(ACCOUNT, account.stream, commands.update_prefs, prefs=prefs)
+    return models.prefs(await accounts.get_after(ctx.reads, account, outcome.recorded))
