@@ -5,7 +5,7 @@ values are shown only with the master key at hand, and not when redacted.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -137,7 +137,7 @@ def state_at(
 
 def plain(state: Any) -> dict[str, Any]:
     """A folded state as a dictionary, without hashes."""
-    return cast("dict[str, Any]", without_hashes(asdict(state)))
+    return cast("dict[str, Any]", without_hashes(state))
 
 
 def _marked(recorded: Recorded[Event], mark: str) -> Recorded[Event]:

@@ -4,8 +4,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, Final, cast
 
 from pydantic import BaseModel
@@ -69,17 +69,23 @@ def is_hidden(name: str) -> bool:
 
 
 def without_hashes(value: Any) -> Any:
-    """The value with marks in the place of what nobody needs to see, at any depth."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump()
-    if isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
-        return {name: HASH if each and is_hidden(name) else without_hashes(each) for name, each in fields.items()}
-    if isinstance(value, list | tuple):
-        return [without_hashes(each) for each in cast("list[Any]", value)]
-    if isinstance(value, set | frozenset):
-        return sorted(cast("set[Any]", value), key=str)
-    return value
+    """The value as plain data, with marks in the place of what nobody needs to see, at any depth."""
+    match value:
+        case BaseModel():
+            return without_hashes(value.model_dump())
+        case Mapping():
+            fields = cast("Mapping[str, Any]", value)
+            return {name: HASH if each and is_hidden(name) else without_hashes(each) for name, each in fields.items()}
+        case set() | frozenset():
+            return sorted(cast("set[Any]", value), key=str)
+        case list() | tuple():
+            several = cast("Any", value)
+            named = getattr(several, "_asdict", None)
+            return [without_hashes(each) for each in several] if named is None else without_hashes(named())
+        case _ if is_dataclass(value):
+            return without_hashes(asdict(cast("Any", value)))
+        case _:
+            return value
 
 
 def harmless_json(value: object, *, indent: int | None = None) -> str:
