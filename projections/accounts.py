@@ -1,17 +1,19 @@
 """Accounts as the API reads them back: one row per account."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, LiteralString, NamedTuple, TypeVar
+from typing import Any, Final, LiteralString, NamedTuple, TypeVar, get_args
 
 from pydantic_core import to_json
 
 from accounts_es.domain.account import events
 from accounts_es.domain.errors import UserNotFound
 from accounts_es.domain.event import Event, Recorded
+from accounts_es.eventstore.arrays import Array, BigIntegers, Booleans, Texts, Times
 from accounts_es.eventstore.listing import Asked, Attribute, Kind, Listing
 from accounts_es.eventstore.pages import page
-from accounts_es.eventstore.projection import Projection, Tx
+from accounts_es.eventstore.projection import KeyedUpdate, Projection, Tx
 from accounts_es.eventstore.reads import Lookup, Reads, columns
 
 E = TypeVar("E", bound=events.AccountEvent)
@@ -136,16 +138,24 @@ def signed_up(tx: Tx, recorded: Recorded[events.SignedUp]) -> None:
 
 def _sets(event: type[E], columns: Mapping[LiteralString, Callable[[Recorded[E]], object]]) -> None:
     """The event makes these columns what it says itself, whatever they were before."""
-    assignments = ", ".join([f"{name} = %s" for name in columns])
     values = tuple(columns.values())
+    change = KeyedUpdate("accounts_v2", {name: _array_of(name) for name in (*columns, "version", "updated_at")})
 
     def handler(tx: Tx, recorded: Recorded[E]) -> None:
-        _change(tx, recorded, assignments, *[value(recorded) for value in values])
+        version, at = recorded.stream_version, recorded.meta.at
+        tx.execute(change, (*[value(recorded) for value in values], version, at, recorded.stream, version))
 
+    handler.__name__ = re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()
     projection.on(event)(handler)
     _COLUMNS[event] = columns
 
 
+def _array_of(column: str) -> type[Array]:
+    kind = AccountRow.__annotations__[column]
+    return _ARRAYS[get_args(kind)[0] if get_args(kind) else kind]
+
+
+_ARRAYS: Final[dict[type, type[Array]]] = {str: Texts, bool: Booleans, int: BigIntegers, datetime: Times}
 _COLUMNS: Final[dict[type[Event], Mapping[LiteralString, Callable[[Any], object]]]] = {}
 
 

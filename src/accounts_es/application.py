@@ -9,8 +9,7 @@ import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Final, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
 from accounts_es.domain.decider import Decider
 from accounts_es.domain.errors import (
@@ -92,49 +91,54 @@ class Besides:
 NOTHING_BESIDES: Final = Besides()
 
 
+class _Known(NamedTuple):
+    """The state of a stream at a version, and whether it was read just now."""
+
+    version: int
+    state: Any
+    proven: bool = False
+
+
 class _StateCache:
     """Folded states of recently used streams, bounded by their size: about that of the largest event in each."""
 
     def __init__(self) -> None:
-        self._states: OrderedDict[str, tuple[int, Any, int]] = OrderedDict()
+        self._states: OrderedDict[str, tuple[_Known, int]] = OrderedDict()
         self._bytes = 0
         self._behind: set[str] = set()
 
     def saw(self, stream: str, version: int) -> None:
-        known = self._states.get(stream)
-        if known is not None and known[0] < version:
+        kept = self._states.get(stream)
+        if kept is not None and kept[0].version < version:
             self._behind.add(stream)
 
     def is_behind(self, stream: str) -> bool:
         return stream in self._behind
 
-    def get(self, stream: str) -> tuple[int, Any] | None:
-        known = self._states.get(stream)
-        if known is None:
+    def get(self, stream: str) -> _Known | None:
+        kept = self._states.get(stream)
+        if kept is None:
             return None
         self._states.move_to_end(stream)
-        return known[0], known[1]
+        return kept[0]
 
     def put(self, stream: str, version: int, state: object, events: Iterable[Event]) -> None:
-        before = self._states.pop(stream, (0, None, _STATE_OVERHEAD))
+        kept = self._states.pop(stream, None)
         self._behind.discard(stream)
-        self._bytes -= before[2] if before[0] else 0
-        size = max(
-            before[2],
-            *(len(event.__pydantic_serializer__.to_json(event)) + _STATE_OVERHEAD for event in events),
-        )
-        self._states[stream] = (version, state, size)
-        self._bytes += size
+        before = kept[1] if kept is not None else 0
+        size = before
+        for event in events:
+            size = max(size, len(event.__pydantic_serializer__.to_json(event)))
+        self._states[stream] = (_Known(version, state), size)
+        self._bytes += size - before + (_STATE_OVERHEAD if kept is None else 0)
         while self._bytes > _CACHE_BYTES and len(self._states) > 1:
-            oldest, (_, _, freed) = self._states.popitem(last=False)
-            self._behind.discard(oldest)
-            self._bytes -= freed
+            self.drop(next(iter(self._states)))
 
     def drop(self, stream: str) -> None:
-        known = self._states.pop(stream, None)
+        kept = self._states.pop(stream, None)
         self._behind.discard(stream)
-        if known is not None:
-            self._bytes -= known[2]
+        if kept is not None:
+            self._bytes -= kept[1] + _STATE_OVERHEAD
 
 
 class _Turns:
@@ -234,32 +238,22 @@ class Application:
                 self._turns.give(stream)
 
     async def _decide(self, meta: Metadata, besides: Besides, steps: Sequence[Step[Any, Any]]) -> list[Outcome[Any]]:
-        known = [await self._state(each.decider, each.stream) for each in steps]
+        known = [self._remembered(each.stream) or await self._refresh(each, None) for each in steps]
         for attempt in range(MAX_ATTEMPTS):
-            proven = all(fresh for _, _, fresh in known)
             try:
-                decided = [each.decide(state) for each, (_, state, _) in zip(steps, known, strict=True)]
+                decided = [each.decide(at.state) for each, at in zip(steps, known, strict=True)]
             except Refusal:
-                if proven:
+                if all(at.proven for at in known):
                     raise
                 decided = [()]
-            if not proven and not all(decided):
-                known = [
-                    await self._refresh(each.decider, each.stream, version, state)
-                    for each, (version, state, _) in zip(steps, known, strict=True)
-                ]
-                continue
-            before = [Outcome(each.stream, *found[:2]) for each, found in zip(steps, known, strict=True)]
-            if not any(decided):
-                return before
-            try:
-                return await self._append(meta, besides, steps, before, decided)
-            except Conflict:
-                await asyncio.sleep(random.uniform(0, min(0.002 * attempt, 0.05)))  # noqa: S311 - spreads writers, no secret
-                known = [
-                    await self._refresh(each.decider, each.stream, version, state)
-                    for each, (version, state, _) in zip(steps, known, strict=True)
-                ]
+            if all(decided) or all(at.proven for at in known):
+                if not any(decided):
+                    return [Outcome(each.stream, at.version, at.state) for each, at in zip(steps, known, strict=True)]
+                try:
+                    return await self._append(meta, besides, steps, known, decided)
+                except Conflict:
+                    await asyncio.sleep(random.uniform(0, min(0.002 * attempt, 0.05)))  # noqa: S311 - spreads writers, no secret
+            known = [await self._refresh(each, at) for each, at in zip(steps, known, strict=True)]
         raise GeneralResourceLocked
 
     def saw(self, stream: str, version: int) -> None:
@@ -278,33 +272,33 @@ class Application:
         meta: Metadata,
         besides: Besides,
         steps: Sequence[Step[Any, Any]],
-        before: Sequence[Outcome[Any]],
+        known: Sequence[_Known],
         decided: Sequence[Sequence[Event]],
     ) -> list[Outcome[Any]]:
-        events = [
-            tuple(
-                Recorded(known.stream, known.version + nth, event, _caused(meta, each, nth))
-                for nth, event in enumerate(new, start=1)
-            )
-            for each, known, new in zip(steps, before, decided, strict=True)
-        ]
-        after = [
-            each.decider.fold(new, known.state) if new else known.state
-            for each, known, new in zip(steps, before, events, strict=True)
-        ]
-        claims = tuple(
-            change
-            for each, known, state in zip(steps, before, after, strict=True)
-            for change in _claim_changes(meta.project, each, known.state, state)
-        )
-        written = [known for known, new in zip(before, events, strict=True) if new]
-        # A stream begins with its key. Until both are stored the key is nobody's.
-        new_keys = tuple((each.stream, self.log.keys.create(each.stream)) for each in written if each.version == 0)
-        subject = besides.told or written[0].stream
+        events: list[Recorded[Event]] = []
+        claims: list[ClaimChange] = []
+        written: list[str] = []
+        new_keys: list[tuple[str, bytes]] = []
+        states: list[Any] = []
+        for each, at, new in zip(steps, known, decided, strict=True):
+            after = at.state
+            for nth, event in enumerate(new):
+                caused = replace(meta, causation_id=each.causes[nth]) if each.causes else meta
+                events.append(Recorded(each.stream, at.version + nth + 1, event, caused))
+                after = each.decider.evolve(after, event, meta.at)
+            states.append(after)
+            if new:
+                written.append(each.stream)
+                claims += _claim_changes(meta.project, each, at.state, after)
+                if at.version == 0:
+                    # A stream begins with its key. Until both are stored the key is nobody's.
+                    new_keys.append((each.stream, self.log.keys.create(each.stream)))
+        subject = besides.told or written[0]
         try:
             effects = tuple(Effect(each.kind, subject, each.model_dump_json().encode()) for each in besides.messages)
-            flat = tuple(recorded for each in events for recorded in each)
-            stored = iter(await self.log.append(Append(flat, claims, new_keys, besides.idempotency, effects)))
+            stored = await self.log.append(
+                Append(tuple(events), tuple(claims), tuple(new_keys), besides.idempotency, effects)
+            )
         except BaseException as error:
             for stream, _ in new_keys:
                 self.log.keys.forget(stream)
@@ -317,48 +311,41 @@ class Application:
                 case LogBusy():
                     raise GeneralServiceUnavailable from None
                 case StreamErased():
-                    for each in written:
-                        self.log.keys.forget(each.stream)
-                        self._cache.drop(each.stream)
+                    for stream in written:
+                        self.log.keys.forget(stream)
+                        self._cache.drop(stream)
                     raise UserErased from None
                 case _:
                     raise
         outcomes: list[Outcome[Any]] = []
-        for known, state, new in zip(before, after, events, strict=True):
-            recorded = tuple(islice(stored, len(new)))
-            version = known.version + len(new)
-            if any(each.event.erases for each in new):
-                self.log.forget(known.stream)
+        first = 0
+        for each, at, new, state in zip(steps, known, decided, states, strict=True):
+            version, after = at.version + len(new), first + len(new)
+            if any(event.erases for event in new):
+                self.log.forget(each.stream)
             elif new:
-                self._cache.put(known.stream, version, state, [each.event for each in new])
-            outcomes.append(Outcome(known.stream, version, state, recorded))
+                self._cache.put(each.stream, version, state, new)
+            outcomes.append(Outcome(each.stream, version, state, stored[first:after]))
+            first = after
         return outcomes
 
-    async def _state(self, decider: Decider[S, E], stream: str) -> tuple[int, S, bool]:
-        known = self._cache.get(stream)
-        if known is not None and self._cache.is_behind(stream):
-            return await self._refresh(decider, stream, *known)
-        if known is not None:
-            return known[0], known[1], False
-        return await self._refresh(decider, stream, 0, decider.initial)
+    def _remembered(self, stream: str) -> _Known | None:
+        """What was true when this process looked last, if it is not known to be behind."""
+        return None if self._cache.is_behind(stream) else self._cache.get(stream)
 
-    async def _refresh(self, decider: Decider[S, E], stream: str, version: int, state: S) -> tuple[int, S, bool]:
-        recorded = cast("Sequence[Recorded[E]]", await self.log.load(stream, after=version))
+    async def _refresh(self, step: Step[Any, Any], known: _Known | None) -> _Known:
+        """What is true by now."""
+        version, state, _ = known or self._cache.get(step.stream) or _Known(0, step.decider.initial)
+        recorded = await self.log.load(step.stream, after=version)
         if recorded:
-            version, state = recorded[-1].stream_version, decider.fold(recorded, state)
-            if not self.log.keys.is_buried(stream):  # while it was read
-                self._cache.put(stream, version, state, [each.event for each in recorded])
-        return version, state, True
+            version, state = recorded[-1].stream_version, step.decider.fold(recorded, state)
+            if not self.log.keys.is_buried(step.stream):  # while it was read
+                self._cache.put(step.stream, version, state, [each.event for each in recorded])
+        return _Known(version, state, proven=True)
 
 
-def _caused(meta: Metadata, each: Step[S, E], nth: int) -> Metadata:
-    return replace(meta, causation_id=each.causes[nth - 1]) if each.causes else meta
-
-
-def _claim_changes(project: str, step: Step[S, E], before: S, after: S) -> Iterator[ClaimChange]:
-    if after is before:
-        return
-    held, holds = step.decider.claims(before), step.decider.claims(after)
-    for taken, changed in ((True, holds - held), (False, held - holds)):
-        for claim in sorted(changed):
-            yield ClaimChange(project, claim.kind, claim.value, step.stream, take=taken)
+def _claim_changes(project: str, step: Step[S, E], before: S, after: S) -> list[ClaimChange]:
+    taken, freed = step.decider.claimed(before, after)
+    return [ClaimChange(project, each.kind, each.value, step.stream, take=True) for each in sorted(taken)] + [
+        ClaimChange(project, each.kind, each.value, step.stream, take=False) for each in sorted(freed)
+    ]

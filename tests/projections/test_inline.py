@@ -1,5 +1,6 @@
 """Inline read models change with their events or not at all, wherever it breaks off."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -10,15 +11,15 @@ import pytest
 import projections
 from accounts_es.application import Application
 from accounts_es.domain.account import ACCOUNT, commands, events
-from accounts_es.domain.event import Event, Metadata
+from accounts_es.domain.event import Event, Metadata, Recorded
 from accounts_es.domain.project import PROJECT
 from accounts_es.domain.project import commands as project_commands
 from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
-from accounts_es.eventstore.projection import Projection, Tx
+from accounts_es.eventstore.projection import KeyedUpdate, Projection, Statements, Tx
 from projections import accounts
 from tests.support.examples import EXAMPLES
-from tests.support.metadata import NOON
+from tests.support.metadata import NOON, metadata
 
 Meta = Callable[..., Metadata]
 
@@ -143,6 +144,36 @@ async def test_what_an_event_leaves_of_a_row_is_what_it_is_read_as(
     # A row that is not the one before is read again.
     older = before._replace(version=before.version - 1)
     assert await accounts.get_after(reads, older, outcome.recorded) == after
+
+
+def sets_columns(event: Event) -> bool:
+    made = Statements()
+    accounts.projection.apply(made, Recorded("account-1", 2, event, metadata()))
+    return bool(made) and isinstance(made[0][0], KeyedUpdate)
+
+
+@pytest.mark.parametrize("event", [*filter(sets_columns, CHANGES)], ids=lambda each: type(each).__name__)
+async def test_events_of_several_people_at_once_leave_of_each_row_what_one_alone_does(
+    application: Application, meta: Meta, event: Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    people = ["account-1", "account-2", "account-3"]
+    before = {}
+    for stream in people:
+        await application.execute(meta(), ACCOUNT, stream, commands.sign_up, account_id=stream)
+        before[stream] = await accounts.get_by_stream(application.log.reads, stream)
+    # Addresses and numbers are somebody's own.
+    own = {"email", "phone"} & event.model_dump().keys()
+    outcomes = await asyncio.gather(
+        *(
+            application.execute(meta(), ACCOUNT, stream, lambda _, told=told: iter([told]))
+            for nth, stream in enumerate(people)
+            if (told := event.model_copy(update={name: f"{nth}{getattr(event, name)}" for name in own}))
+        )
+    )
+    for outcome in outcomes:
+        after = await accounts.get_by_stream(application.log.reads, outcome.stream)
+        assert await accounts.get_after(Unread(), before[outcome.stream], outcome.recorded) == after
+    assert caplog.records == [], "they travelled together"
 
 
 async def test_the_settings_of_a_project_are_read_as_they_were_decided(application: Application, meta: Meta) -> None:

@@ -50,6 +50,27 @@ async def test_an_append_reads_no_more_of_a_young_log_the_longer_it_is(database:
     assert read == 0, "no statistics have been gathered yet, and still nothing was scanned"
 
 
+async def test_changes_that_travel_together_read_no_more_of_a_young_read_model_the_larger_it_is(
+    database: str, master: MasterKey
+) -> None:
+    people = [f"account-{nth}" for nth in range(40)]
+    async with logs(database, master, 1) as (log,):
+        application = Application(log)
+        for nth, stream in enumerate(people):
+            await application.execute(metadata(), ACCOUNT, stream, commands.sign_up, account_id=f"u{nth}")
+            changes: list[Awaitable[object]] = [
+                application.execute(metadata(), ACCOUNT, each, commands.update_prefs, prefs={"n": nth})
+                for each in people[: nth + 1]
+            ]
+            await together(*changes)
+    with connect_sync(database, as_app=False) as connection:
+        ((read,),) = connection.execute(
+            "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relid = 'read.accounts_v2'::regclass"
+        ).fetchall()
+        assert read == 0
+        assert connection.execute("SELECT DISTINCT prefs FROM read.accounts_v2").fetchall() == [('{"n":39}',)]
+
+
 # Versions -------------------------------------------------------------------------------------------------------------
 
 

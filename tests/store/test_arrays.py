@@ -15,7 +15,7 @@ COLUMNS: list[tuple[Any, str, Sequence[object]]] = [
     (Booleans, "boolean[]", [True, False]),
     (Bytes, "bytea[]", [b"", b"\x00\xff", b'"\\{}']),
     (Integers, "integer[]", [0, -1, 2**31 - 1, -(2**31)]),
-    (Texts, "text[]", ["", "NULL", '"\\{},', "Zoë 🙂", " "]),
+    (Texts, "text[]", ["", "NULL", '"\\{},', "Zoë 🙂", " ", None]),
     (BigIntegers, "bigint[]", [0, -1, 2**63 - 1, -(2**63)]),
     (
         Times,
@@ -24,6 +24,7 @@ COLUMNS: list[tuple[Any, str, Sequence[object]]] = [
             datetime(2000, 1, 1, tzinfo=UTC),
             datetime(1969, 7, 20, 20, 17, 0, 1, UTC),
             datetime(2026, 11, 25, 1, tzinfo=EAST),
+            None,
         ],
     ),
 ]

@@ -36,7 +36,16 @@ class Decider(Generic[S, E]):
     initial: S
     evolve: Callable[[S, E, datetime], S]
     claims: Callable[[S], frozenset[Claim]] = no_claims
+    holding: Callable[[S], object] | None = None
+    """The part of a state that all its claims are made of: where it stayed equal, nobody has to compare them."""
     taken: Mapping[str, type[Refusal]] = field(default_factory=dict[str, type[Refusal]])
+
+    def claimed(self, before: S, after: S) -> tuple[frozenset[Claim], frozenset[Claim]]:
+        """What is taken between two states, and what is freed."""
+        if before is after or (self.holding is not None and self.holding(before) == self.holding(after)):
+            return frozenset(), frozenset()
+        held, holds = self.claims(before), self.claims(after)
+        return holds - held, held - holds
 
     def fold(self, recorded: Iterable[Recorded[E]], state: S | None = None) -> S:
         """The state after these events, starting from ``state`` or from the empty one."""

@@ -105,7 +105,7 @@ def refusal(text: str) -> AppendRefused:
 
 def encoded(append: Append, keys: KeyRing) -> tuple[bytes, ...]:
     """The bytes to store, one for each event."""
-    return tuple(encode(recorded, keys) for recorded in append.events)
+    return tuple([encode(recorded, keys) for recorded in append.events])
 
 
 def outbox_rows(append: Append, keys: KeyRing) -> tuple[tuple[str, str, bytes], ...]:

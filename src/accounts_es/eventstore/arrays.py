@@ -7,7 +7,7 @@ it and copy it twice, which took 19 of the 320 us that an update of preferences 
 import struct
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg.adapt import Dumper
@@ -33,6 +33,11 @@ class Array:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> "Array":
+        """From Python's."""
+        raise NotImplementedError
 
 
 class _Dumper(Dumper):
@@ -81,12 +86,11 @@ class Texts(Array):
     oid = 1009
 
     @classmethod
-    def of(cls, values: Sequence[str]) -> "Texts":
+    def of(cls, values: Sequence[str | None]) -> "Texts":
         """From Python's. Raises psycopg's ``DataError`` for a NUL, which PostgreSQL does not store."""
-        encoded = [value.encode() for value in values]
-        if any(b"\0" in value for value in encoded):
+        if any("\0" in value for value in values if value is not None):
             raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
-        return cls(joined(25, [element(value) for value in encoded]))
+        return cls(joined(25, [element(None if value is None else value.encode()) for value in values]))
 
 
 class BigIntegers(Array):
@@ -106,9 +110,10 @@ class Times(Array):
     oid = 1185
 
     @classmethod
-    def of(cls, values: Sequence[datetime]) -> "Times":
+    def of(cls, values: Sequence[datetime | None]) -> "Times":
         """From Python's, which know their zone; microseconds since 2000."""
-        return cls(joined(1184, [_BIGINT.pack(8, (value - _EPOCH) // _MICROSECOND) for value in values]))
+        packed = [_NULL if value is None else _BIGINT.pack(8, (value - _EPOCH) // _MICROSECOND) for value in values]
+        return cls(joined(1184, packed))
 
 
 def element(value: bytes | None) -> bytes:

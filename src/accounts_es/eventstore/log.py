@@ -105,11 +105,17 @@ class EventLog:
 
     async def append(self, append: Append) -> tuple[Recorded[Event], ...]:
         """See `Recorder.append`."""
-        named = [subject for each in append.events for subject in (each.stream, *owners(each).named)]
-        unknown = subjects((*named, *(each.subject for each in append.effects)), self.keys)
+        keys = self.keys
+        unknown = {
+            subject
+            for each in append.events
+            for subject in (each.stream, *owners(each))
+            if subject and keys.get(subject) is None
+        }
+        unknown.update(each.subject for each in append.effects if keys.get(each.subject) is None)
         if unknown:
             await self._load_keys(unknown)
-            missing = {subject for subject in unknown if self.keys.get(subject) is None}
+            missing = {subject for subject in unknown if keys.get(subject) is None}
             days = sorted(subject for subject in missing if subject.startswith(DAY))
             if days:
                 await self._begin_days(days)
@@ -162,8 +168,8 @@ class EventLog:
             for subject in set(past) - there:
                 self.keys.forget(subject)
 
-    async def _load_keys(self, streams: list[str]) -> None:
-        self.keys.add(dict(await self.reads.fetch(_KEYS, (streams,))))
+    async def _load_keys(self, streams: Iterable[str]) -> None:
+        self.keys.add(dict(await self.reads.fetch(_KEYS, (list(streams),))))
 
 
 def _without(append: Append, gone: Set[str]) -> Append:

@@ -79,18 +79,18 @@ def encode(recorded: Recorded[Event], keys: KeyRing) -> bytes:
     """
     event, meta, stream = recorded.event, recorded.meta, recorded.stream
     whose, person, day = owners(recorded)
-    gone = {each for each in (whose, person) if each and keys.get(each) is None}
+    gone = {each for each in (whose, person) if each and keys.get(each) is None} if whose or person else ()
     bound_to = _bound_to(stream, recorded.stream_version)
     data: JSONObject = event.model_dump(mode="json")
     personal = personal_fields(type(event))
-    sealed: JSONObject = {name: data[name] for name in personal}
+    secrets: JSONObject = {"data": {name: data[name] for name in personal}} if personal and whose not in gone else {}
     data.update(personal)
-    secrets: JSONObject = {"data": sealed} if sealed and whose not in gone else {}
     origin: JSONObject = {}
-    if meta.ip is not None and not gone:
-        origin["ip"] = meta.ip
-    if meta.user_agent is not None and not gone:
-        origin["user_agent"] = meta.user_agent
+    if not gone:
+        if meta.ip is not None:
+            origin["ip"] = meta.ip
+        if meta.user_agent is not None:
+            origin["user_agent"] = meta.user_agent
     if origin and (key := keys.get(day)) is not None:
         origin = {"origin": base64.b64encode(seal(key, to_json(origin), bound_to)).decode()}
     public: JSONObject = {

@@ -7,15 +7,44 @@ transaction, in a rebuild beside the live tables, and in a test.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, LiteralString, Protocol, TypeVar
+from typing import Any, LiteralString, Protocol, Self, TypeVar
 
 from accounts_es.domain.event import Event, Recorded, personal_fields
+from accounts_es.eventstore.arrays import Array, BigIntegers, Texts
+
+
+class KeyedUpdate(str):
+    """Other values for columns of the row of a stream, unless it has come as far already.
+
+    As a text it is the SQL for one row: its parameters are the values, then the stream, and the version that the row
+    must be below. For many rows, each of another stream, there is one statement `together`.
+    """
+
+    together: bytes
+    """The SQL for many rows: its parameters are those for one, each as an array."""
+    _kinds: tuple[type[Array], ...]
+
+    def __new__(cls, table: LiteralString, columns: Mapping[LiteralString, type[Array]]) -> Self:
+        """A change of these columns, each with the arrays that hold its values."""
+        assignments = ", ".join([f"{name} = %s" for name in columns])
+        self = super().__new__(cls, f"UPDATE {table} SET {assignments} WHERE stream = %s AND version < %s")
+        assignments = ", ".join([f"{name} = new.{name}" for name in columns])
+        self.together = (
+            f"UPDATE {table} AS old SET {assignments} FROM unnest({', '.join(['%s'] * (len(columns) + 2))})"
+            f" AS new ({', '.join(columns)}, of_stream, below) WHERE old.stream = of_stream AND old.version < below"
+        ).encode()
+        self._kinds = (*columns.values(), Texts, BigIntegers)
+        return self
+
+    def arrays(self, rows: Iterable[tuple[Any, ...]]) -> list[Array]:
+        """The parameters of `together` from those of each row. Raises psycopg's ``DataError`` for a NUL in a text."""
+        return [kind.of(column) for kind, column in zip(self._kinds, zip(*rows, strict=True), strict=True)]
 
 
 class Tx(Protocol):
     """Takes the statements of a handler, in order. Parameters are positional (``%s``)."""
 
-    def execute(self, sql: LiteralString, params: tuple[object, ...], /) -> None:
+    def execute(self, sql: LiteralString | KeyedUpdate, params: tuple[object, ...], /) -> None:
         """Add one statement."""
         ...
 
@@ -23,7 +52,7 @@ class Tx(Protocol):
 class Statements(list[tuple[str, tuple[object, ...]]]):
     """A `Tx` that collects, for whoever runs the statements later."""
 
-    def execute(self, sql: LiteralString, params: tuple[object, ...], /) -> None:
+    def execute(self, sql: LiteralString | KeyedUpdate, params: tuple[object, ...], /) -> None:
         """Add one statement."""
         self.append((sql, params))
 

@@ -30,7 +30,7 @@ from accounts_es.eventstore.append import (
 from accounts_es.eventstore.connection import AsyncConn, connect, is_lost
 from accounts_es.eventstore.key_check import is_former
 from accounts_es.eventstore.keys import LogKeys
-from accounts_es.eventstore.projection import Handler, Projection, Rounds, Statements, routes
+from accounts_es.eventstore.projection import Handler, KeyedUpdate, Projection, Rounds, Statements, routes
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ MAX_GROUP: Final = 128
 """Requests in one transaction."""
 MAX_QUEUE: Final = 2048
 """Requests that may wait; one more is refused with `LogBusy`."""
-_TURNS: Final = 3
-"""Of the event loop; of one that has nothing else to do they take some microseconds."""
+_TURNS: Final = 1
+"""Of the event loop; of a busy one a turn takes milliseconds, in which the database would have nothing to do."""
 _TURNS_OF_SEVERAL: Final = 12
 """Where the lock is shared: a group is settled before the lock is had, and small groups wait for each other."""
 _REMEMBERED: Final = 32
@@ -48,6 +48,8 @@ MAX_QUEUE_BYTES: Final = 32 * 1024 * 1024
 PATIENCE: Final = 10.0
 """Seconds a request may wait for a database that is away."""
 
+_BY_KEY: Final = b"SET enable_seqscan = off"
+"""All that is written is looked up by its key. What is planned while a table is young would read all of it later."""
 _TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({APPEND_LOCK})".encode()
 APPEND: Final = f"SELECT req, refusal, n, log_position FROM log.append({', '.join(['%s'] * 23)})"
 
@@ -94,7 +96,7 @@ class Recorder:
         """Connect and begin to write."""
         self._keys = keys
         self._loop = asyncio.get_running_loop()
-        self._connection = await connect(self._conninfo)
+        self._connection = await self._opened()
         self._task = asyncio.create_task(self._run(), name="recorder")
 
     async def stop(self) -> None:
@@ -112,7 +114,7 @@ class Recorder:
         A caller that is cancelled does not cancel its append. Raises `Conflict`, `ClaimTaken`, `KeyUsed`, `LogBusy`.
         """
         states, outbox = encoded(append, self._keys), outbox_rows(append, self._keys)
-        size = sum(map(len, states)) + sum(len(sealed) for _, _, sealed in outbox)
+        size = sum(map(len, states)) + sum([len(sealed) for _, _, sealed in outbox])
         if self._closing or len(self._queue) >= MAX_QUEUE or self._queued_bytes + size > MAX_QUEUE_BYTES:
             raise LogBusy
         done: asyncio.Future[Recordeds] = self._loop.create_future()
@@ -127,7 +129,7 @@ class Recorder:
             await self._arrived.wait()
             self._arrived.clear()
             while self._queue:
-                # Requests that are being decided right now travel along: a tenth more of them in a second.
+                # Requests that are being decided right now travel along.
                 for _ in range(_TURNS_OF_SEVERAL if self._shared else _TURNS):
                     await asyncio.sleep(0)
                 group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
@@ -168,8 +170,13 @@ class Recorder:
 
     async def _connected(self) -> AsyncConn:
         if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._conninfo)
+            self._connection = await self._opened()
         return self._connection
+
+    async def _opened(self) -> AsyncConn:
+        connection = await connect(self._conninfo)
+        await connection.execute(_BY_KEY)
+        return connection
 
     async def _commit(self, connection: AsyncConn, group: Sequence[_Waiting]) -> None:
         refused: dict[int, AppendRefused] = {}
@@ -234,6 +241,8 @@ class Recorder:
             for sql, rows in each.items():
                 if len(rows) == 1:
                     await connection.execute(sql.encode(), rows[0], prepare=True)
+                elif isinstance(sql, KeyedUpdate):
+                    await connection.execute(sql.together, sql.arrays(rows), prepare=True)
                 else:
                     await connection.cursor().executemany(sql.encode(), rows)
 

@@ -362,22 +362,30 @@ def identity_uid(provider: str, provider_uid: str) -> str:
     return f"{provider}\x1f{provider_uid}"
 
 
+def holding(
+    account: Account,
+) -> tuple[bool, str, str | None, str | None, tuple[Target, ...], Mapping[str, Identity]]:
+    """What the claims of an account are made of, and nothing else."""
+    return account.exists, account.account_id, account.email, account.phone, account.targets, account.identities
+
+
 def claims(account: Account) -> frozenset[Claim]:
     """The values no other account of the project may hold.
 
     An e-mail address belongs to one account, be it as its own address or as that of one of its identities.
     """
-    if not account.exists:
+    exists, account_id, email, phone, targets, identities = holding(account)
+    if not exists:
         return frozenset()
-    held = {Claim("account.id", account.account_id)}
-    if account.email:
-        held.add(Claim("account.email", account.email))
-    if account.phone:
-        held.add(Claim("account.phone", account.phone))
-    for target in account.targets:
+    held = {Claim("account.id", account_id)}
+    if email:
+        held.add(Claim("account.email", email))
+    if phone:
+        held.add(Claim("account.phone", phone))
+    for target in targets:
         held.add(Claim("account.target_id", target.target_id))
         held.add(Claim("account.target", target.identifier))
-    for identity in account.identities.values():
+    for identity in identities.values():
         held.add(Claim("account.identity", identity_uid(identity.provider, identity.provider_uid)))
         if identity.provider_email:
             held.add(Claim("account.email", identity.provider_email))
@@ -389,6 +397,7 @@ ACCOUNT: Decider[Account, AccountEvent] = Decider(
     initial=Account(),
     evolve=evolve,
     claims=claims,
+    holding=holding,
     taken={
         "account.id": UserAlreadyExists,
         "account.email": UserAlreadyExists,
