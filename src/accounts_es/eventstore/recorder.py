@@ -38,10 +38,9 @@ MAX_GROUP: Final = 128
 """Requests in one transaction."""
 MAX_QUEUE: Final = 2048
 """Requests that may wait; one more is refused with `LogBusy`."""
-_TURNS: Final = 1
-"""Of the event loop; of a busy one a turn takes milliseconds, in which the database would have nothing to do."""
 _TURNS_OF_SEVERAL: Final = 12
-"""Where the lock is shared: a group is settled before the lock is had, and small groups wait for each other."""
+"""Of the event loop, where the lock is shared: a group is settled before the lock is had, and small groups wait for
+each other. For a lock that is ours alone nothing is waited for: meanwhile the database would have nothing to do."""
 _REMEMBERED: Final = 32
 """Groups after which a lock that was free each time is taken for ours alone."""
 MAX_QUEUE_BYTES: Final = 32 * 1024 * 1024
@@ -129,9 +128,9 @@ class Recorder:
             await self._arrived.wait()
             self._arrived.clear()
             while self._queue:
-                # Requests that are being decided right now travel along.
-                for _ in range(_TURNS_OF_SEVERAL if self._shared else _TURNS):
-                    await asyncio.sleep(0)
+                if self._shared:
+                    for _ in range(_TURNS_OF_SEVERAL):
+                        await asyncio.sleep(0)
                 group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
                 self._queued_bytes -= sum(waiting.size for waiting in group)
                 try:
