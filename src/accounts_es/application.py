@@ -30,6 +30,7 @@ from accounts_es.eventstore.append import (
     KeyUsed,
     LogBusy,
     StreamErased,
+    claim_changes,
 )
 from accounts_es.eventstore.log import EventLog
 from accounts_es.messages import Message
@@ -289,7 +290,7 @@ class Application:
             states.append(after)
             if new:
                 written.append(each.stream)
-                claims += _claim_changes(meta.project, each, at.state, after)
+                claims += claim_changes(meta.project, each.stream, each.decider, at.state, after)
                 if at.version == 0:
                     # A stream begins with its key. Until both are stored the key is nobody's.
                     new_keys.append((each.stream, self.log.keys.create(each.stream)))
@@ -342,10 +343,3 @@ class Application:
             if not self.log.keys.is_buried(step.stream):  # while it was read
                 self._cache.put(step.stream, version, state, [each.event for each in recorded])
         return _Known(version, state, proven=True)
-
-
-def _claim_changes(project: str, step: Step[S, E], before: S, after: S) -> list[ClaimChange]:
-    taken, freed = step.decider.claimed(before, after)
-    return [ClaimChange(project, each.kind, each.value, step.stream, take=True) for each in sorted(taken)] + [
-        ClaimChange(project, each.kind, each.value, step.stream, take=False) for each in sorted(freed)
-    ]

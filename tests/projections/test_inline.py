@@ -18,6 +18,7 @@ from accounts_es.eventstore.keys import MasterKey
 from accounts_es.eventstore.log import EventLog
 from accounts_es.eventstore.projection import KeyedUpdate, Projection, Statements, Tx
 from projections import accounts
+from tests.support.appends import rows
 from tests.support.examples import EXAMPLES
 from tests.support.metadata import NOON, metadata
 
@@ -154,7 +155,7 @@ def sets_columns(event: Event) -> bool:
 
 @pytest.mark.parametrize("event", [*filter(sets_columns, CHANGES)], ids=lambda each: type(each).__name__)
 async def test_events_of_several_people_at_once_leave_of_each_row_what_one_alone_does(
-    application: Application, meta: Meta, event: Event, caplog: pytest.LogCaptureFixture
+    application: Application, database: str, meta: Meta, event: Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     people = ["account-1", "account-2", "account-3"]
     before = {}
@@ -173,7 +174,8 @@ async def test_events_of_several_people_at_once_leave_of_each_row_what_one_alone
     for outcome in outcomes:
         after = await accounts.get_by_stream(application.log.reads, outcome.stream)
         assert await accounts.get_after(Unread(), before[outcome.stream], outcome.recorded) == after
-    assert caplog.records == [], "they travelled together"
+    assert len(rows(database, "SELECT DISTINCT xmin::text FROM read.accounts_v2")) == 1, "in one transaction"
+    assert caplog.records == [], "that was not refused first"
 
 
 async def test_the_settings_of_a_project_are_read_as_they_were_decided(application: Application, meta: Meta) -> None:

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from accounts_es.domain.decider import Decider
 from accounts_es.domain.event import Event, Recorded
 from accounts_es.eventstore.arrays import Array, BigIntegers, Booleans, Bytes, Integers, Texts, Times
 from accounts_es.eventstore.keys import KeyRing, LogKeys
 from accounts_es.eventstore.mapper import encode, format_actor
+
+S = TypeVar("S")
 
 APPEND_LOCK: Final = 7017280570803617907
 """The advisory lock of ``log.append``: whoever holds it sees the log as it is, and nobody adds to it."""
@@ -101,6 +104,15 @@ def refusal(text: str) -> AppendRefused:
             return ClaimTaken(kind)
         case _:
             return KeyUsed()
+
+
+def claim_changes(project: str, stream: str, decider: Decider[S, Any], before: S, after: S) -> list[ClaimChange]:
+    """The values that a stream takes and frees between two of its states, those it takes first."""
+    return [
+        ClaimChange(project, claim.kind, claim.value, stream, take=take)
+        for take, claims in zip((True, False), decider.claimed(before, after), strict=True)
+        for claim in sorted(claims)
+    ]
 
 
 def encoded(append: Append, keys: KeyRing) -> tuple[bytes, ...]:

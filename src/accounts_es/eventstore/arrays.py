@@ -5,6 +5,7 @@ it and copy it twice, which took 19 of the 320 us that an update of preferences 
 """
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -25,7 +26,7 @@ _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class Array:
+class Array(ABC):
     """One parameter; the subclass says of what type."""
 
     __slots__ = ("data",)
@@ -35,9 +36,9 @@ class Array:
         self.data = data
 
     @classmethod
+    @abstractmethod
     def of(cls, values: Sequence[Any]) -> "Array":
         """From Python's."""
-        raise NotImplementedError
 
 
 class _Dumper(Dumper):

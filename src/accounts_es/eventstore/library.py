@@ -31,7 +31,7 @@ from psycopg.rows import dict_row, tuple_row
 from accounts_es.domain.catalog import DECIDERS
 from accounts_es.domain.decider import Decider
 from accounts_es.domain.event import Event, Recorded
-from accounts_es.eventstore.append import APPEND_LOCK, Append, ClaimChange, parameters, refusal
+from accounts_es.eventstore.append import APPEND_LOCK, Append, ClaimChange, claim_changes, parameters, refusal
 from accounts_es.eventstore.connection import NAMED, connect_sync, watched
 from accounts_es.eventstore.key_check import bound_key
 from accounts_es.eventstore.keys import LogKeys, MasterKey
@@ -247,13 +247,7 @@ def _claims(stream: str, before: Sequence[Recorded[Event]], events: Sequence[Rec
     if decider is None:
         return []
     state = decider.fold(before)
-    held, holds = decider.claims(state), decider.claims(decider.fold(events, state))
-    project = events[0].meta.project
-    return [
-        ClaimChange(project, claim.kind, claim.value, stream, take=take)
-        for take, changed in ((True, holds - held), (False, held - holds))
-        for claim in sorted(changed)
-    ]
+    return claim_changes(events[0].meta.project, stream, decider, state, decider.fold(events, state))
 
 
 def _datastore(factory: InfrastructureFactory) -> PostgresDatastore:

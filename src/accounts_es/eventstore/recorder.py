@@ -47,8 +47,9 @@ MAX_QUEUE_BYTES: Final = 32 * 1024 * 1024
 PATIENCE: Final = 10.0
 """Seconds a request may wait for a database that is away."""
 
-_BY_KEY: Final = b"SET enable_seqscan = off"
-"""All that is written is looked up by its key. What is planned while a table is young would read all of it later."""
+_BY_KEY: Final = b"SET enable_seqscan = off; SET jit = off"
+"""All that is written is looked up by its key. What is planned while a table is young would read all of it later. Up to
+PostgreSQL 17 a table that has to be read as a whole is then so dear that compiling the statement would seem to pay."""
 _TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({APPEND_LOCK})".encode()
 APPEND: Final = f"SELECT req, refusal, n, log_position FROM log.append({', '.join(['%s'] * 23)})"
 
